@@ -1,0 +1,3 @@
+class Recognizer:
+    @classmethod
+    def load(cls, p): return p
