@@ -210,7 +210,7 @@ def column_mask(
 class BucketStream(IterableDataset):
     "Width-sorted batches of a word source, endless and shuffled for training or once through in order"
     def __init__(self,
-        source,         # indexable: source[i] -> (uint8 grey image, text); `WordSynth`, `WordImages`
+        source,         # indexable: source[i] -> (uint8 grey image, text); `WordSynth`, `WordImages`; with an attribute `ink` that is true, images are ink images already
         charset,        # `Charset` of the targets
         bs=64,          # words in a batch
         shuffle=True,   # endless and shuffled; False: once through, sorted by width within chunks
@@ -228,7 +228,7 @@ class BucketStream(IterableDataset):
     def sample(self, i):
         "Ink image and target of word `i`"
         x, text = self.source[i]
-        return ink_image(x, self.height), self.charset.encode(text) if text is not None else []
+        return x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
 
     def batch_of(self, items): return collate([a for a, _ in items], [t for _, t in items])
 

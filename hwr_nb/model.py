@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'ConvBN', 'ResBlock', 'flip_within', 'BiLSTM', 'HTRNet', 'ctc_loss', 'greedy', 'alignment', 'predict',
-           'save_model', 'read_header', 'load_model']
+           'log_posteriors', 'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json
@@ -183,6 +183,55 @@ def predict(
             for i, t, p in zip(g, ids, lp.tolist()): out[i] = (t, min(p, 0.))
     net.train(was)
     return out
+
+# %% ../nbs/06_model.ipynb #a3ddc3f7
+def log_posteriors(
+    net,            # `HTRNet`
+    inks,           # list of uint8 [height, w]
+    candidates,     # for each ink a list of class number lists
+    bs=64,          # inks in a batch
+) -> list:          # for each ink a list of log posteriors
+    "How probable the network finds given texts for given crops"
+    out, dev = [None] * len(inks), next(net.parameters()).device
+    order = np.argsort([a.shape[1] for a in inks], kind='stable')
+    for k in range(0, len(order), bs):
+        g = order[k:k + bs]
+        x, w, _ = collate([inks[i] for i in g])
+        rows = [(j, c) for j, i in enumerate(g) for c in candidates[i]]
+        with torch.inference_mode():
+            scores, lens = net.eval()(x.to(dev), w.to(dev))[:2]
+            pick = torch.tensor([j for j, _ in rows], device=dev)
+            y = torch.zeros(len(rows), max(1, max(len(c) for _, c in rows)), dtype=torch.long, device=dev)
+            for r, (_, c) in enumerate(rows): y[r, :len(c)] = torch.tensor(c)
+            lp = -ctc_loss((scores[:, pick], lens[pick]), y, reduction='none')
+        lp = torch.where((lp == 0) & ((y > 0).sum(1) > lens[pick] // 2), -1e4, lp).tolist()     # a text longer than the frames allow
+        for i in g: out[i], lp = lp[:len(candidates[i])], lp[len(candidates[i]):]
+    return out
+
+# %% ../nbs/06_model.ipynb #a27331b5
+def calibrate(
+    logp,           # log posterior of each reading
+    correct,        # whether each reading was right
+    steps=50,       # Newton steps
+) -> dict:          # {'a', 'b'}: confidence = 1 / (1 + exp(-(a + b * logp)))
+    "Fit the curve from log posterior to the probability that a reading is right"
+    x = np.stack([np.ones(len(logp)), np.maximum(logp, -30.)], 1)
+    n1 = float(np.sum(correct)); n0 = len(logp) - n1
+    y = np.where(correct, (n1 + 1) / (n1 + 2), 1 / (n0 + 2))         # Platt's targets: never exactly 0 or 1
+    w = np.array([0., 1.])
+    for _ in range(steps):
+        p = 1 / (1 + np.exp(-x @ w))
+        g, h = x.T @ (p - y) + 1e-3 * w, (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(2)
+        w = w - np.linalg.solve(h, g)
+    return dict(a=float(w[0]), b=float(max(w[1], 1e-3)))
+
+def confidence(
+    logp,           # log posterior, number or array
+    calibration,    # what `calibrate` returns; None: the posterior itself
+):                  # probability of being right, 0..1
+    "Calibrated confidence of a reading"
+    if calibration is None: return np.exp(logp)
+    return 1 / (1 + np.exp(-(calibration['a'] + calibration['b'] * np.maximum(logp, -30.))))
 
 # %% ../nbs/06_model.ipynb #40f79bc1
 FORMAT = 1

@@ -1,0 +1,36 @@
+"Measure a finished self-training run and write nbs/results/NAME.json, from which the README is made: figures, and readings only of simulated archives"
+import argparse, json, os, platform, sys
+from pathlib import Path
+import numpy as np
+from hwr_nb.data import WordImages, atomic_write
+from hwr_nb.demo import read_history
+from hwr_nb.pretrain import run_dir
+from hwr_nb.recognize import Recognizer
+
+def readings(run, base, new, folder, n=6):
+    "A random sample of the crops whose reading changed: [{file, rounds: {when: reading}}]"
+    tables = [dict(l.split('\t')[:2] for l in p.read_text(encoding='utf-8').splitlines()) for p in sorted((run/'pseudo_labels').glob('round-*.tsv'), key=lambda p: int(p.stem[6:]))]
+    files = [f for f, t in tables[0].items() if t != tables[-1].get(f)]
+    files = [files[i] for i in np.random.default_rng(0).permutation(len(files))[:n]]
+    first, last = ({f: r.text for f, r in zip(files, m.read([folder/f for f in files]))} for m in (base, new))
+    plain = {k: t for k, t in enumerate(tables) if k >= len(tables) / 2}      # before that a word list helps with the labels
+    return [dict(file=f, rounds={'before': first[f], **{f'round {k}': t.get(f, '') for k, t in plain.items()}, 'after': last[f]}) for f in files]
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('name', help='of the file to write'); p.add_argument('model', type=Path, help='adapted model; its .run folder stands beside it')
+    p.add_argument('--labeled', type=Path, required=True, help='crops to measure with'); p.add_argument('--title', required=True); p.add_argument('--command', required=True, help='that made the model, without private paths')
+    p.add_argument('--machine', default=f'{os.cpu_count()} cores, {platform.machine()}'); p.add_argument('--unlabeled', type=Path, help='crops of a SIMULATED archive, whose readings may be shown')
+    a = p.parse_args()
+    run, test = run_dir(a.model), WordImages(a.labeled)
+    report = json.loads((run/'report.json').read_text(encoding='utf-8'))
+    s, base, new = report['settings'], Recognizer.load(report['settings']['model']), Recognizer.load(a.model)
+    keep = lambda r: {k: v for k, v in r.evaluate(test).to_dict().items() if k in ('n', 'cer', 'wer', 'cer_ci', 'wer_ci', 'folded')}
+    rounds = [{k: int(r[k]) if k == 'round' else r[k] for k in ('round', 'seconds', 'score', 'confidence', 'kept', 'cer', 'wer') if k in r} for r in read_history(run/'history.csv')]
+    if 'cer' not in rounds[0]: sys.exit(f'{run}/history.csv has no error rates: run hwr-selftrain with --labeled, which only measures.')
+    d = dict(title=a.title, real=a.unlabeled is None, before=keep(base), after=keep(new), minutes=s['minutes'], seed=s['seed'], command=a.command, machine=a.machine, chosen=report['round'], rounds=rounds)
+    if a.unlabeled: d['readings'] = readings(run, base, new, a.unlabeled)
+    with atomic_write(Path(__file__).resolve().parent.parent/'nbs'/'results'/f'{a.name}.json', 'w') as f: json.dump(d, f, indent=1, ensure_ascii=False); f.write('\n')
+    print(f'{a.title}: CER {d["before"]["cer"]:.1%} -> {d["after"]["cer"]:.1%}, WER {d["before"]["wer"]:.1%} -> {d["after"]["wer"]:.1%}')
+
+if __name__ == '__main__': main()
