@@ -35,7 +35,7 @@ def stoppable():
     came, me = [], os.getpid()
     if threading.current_thread() is not threading.main_thread(): yield came; return    # signals go to the main thread alone
     def stop(n, frame):
-        if os.getpid()!=me: signal.signal(signal.SIGALRM, lambda *_: os._exit(0)); signal.alarm(5); return     # a worker, forked from us
+        if os.getpid()!=me: signal.signal(signal.SIGALRM, lambda *_: os._exit(0)); signal.alarm(30); return    # a worker, forked from us
         signal.signal(signal.SIGCHLD, lambda *_: None)
         came.append(n)
         raise KeyboardInterrupt

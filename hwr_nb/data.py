@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -162,6 +163,7 @@ def find_images(
     if not found: raise ValueError(f'{folder}: no images in it; {", ".join(e[1:].upper() for e in EXTS)} are looked for, in folders below too.')
     return sorted(found)
 
+# %% ../nbs/04_data.ipynb #a45bcae0
 class WordImages:
     "The crops of a folder, with texts where a label file gives them: `wi[i]` is a grey image and its text or None"
     def __init__(self,
@@ -232,38 +234,44 @@ class BucketStream(IterableDataset):
 
     def batch_of(self, items): return collate([a for a, _ in items], [t for _, t in items])
 
-    def once(self):
-        for k in range(0, len(self.source), self.bs * self.chunk):
-            items = [self.sample(i) for i in range(k, min(k + self.bs * self.chunk, len(self.source)))]
-            items.sort(key=lambda o: o[0].shape[1])
-            for j in range(0, len(items), self.bs): yield self.batch_of(items[j:j+self.bs])
-
-    def endless(self):
-        per, size, total = self.chunk * self.reuse, self.chunk * self.bs, len(self.source)
-        info = get_worker_info()
-        w, nw = (info.id, info.num_workers) if info else (0, 1)     # each worker draws chunks of its own
-        for c in range(self.start // per + w, 1 << 40, nw):
-            idx = np.arange(c * size, (c + 1) * size) % total
-            if total < size * 100: idx = np.random.default_rng((self.seed, c)).permutation(np.resize(np.arange(total), max(size, total)))[:size]
-            items = [self.sample(int(i)) for i in idx]
-            yield from islice(self.shuffled(items, c), max(0, self.start - c * per), None)
-
-    def shuffled(self, items, c):
-        "All batches of one chunk: `reuse` passes, each sorted anew with some jitter"
-        widths = np.array([a.shape[1] for a, _ in items])
-        for p in range(self.reuse):
-            rng = np.random.default_rng((self.seed, c, p))
-            order = np.argsort(widths * rng.uniform(.85, 1.15, len(items)))
-            for j in rng.permutation(self.chunk):
-                yield self.batch_of([items[k] for k in order[j * self.bs:(j + 1) * self.bs]])
-
     def __iter__(self): return self.endless() if self.shuffle else self.once()
+
+# %% ../nbs/04_data.ipynb #ec507fe7
+@patch
+def once(self: BucketStream):
+    "Each word once, narrow before wide within a chunk"
+    for k in range(0, len(self.source), self.bs * self.chunk):
+        items = [self.sample(i) for i in range(k, min(k + self.bs * self.chunk, len(self.source)))]
+        items.sort(key=lambda o: o[0].shape[1])
+        for j in range(0, len(items), self.bs): yield self.batch_of(items[j:j+self.bs])
+
+# %% ../nbs/04_data.ipynb #da881486
+@patch
+def endless(self: BucketStream):
+    "Shuffled batches without end; each worker process draws chunks of its own"
+    per, size, total = self.chunk * self.reuse, self.chunk * self.bs, len(self.source)
+    info = get_worker_info()
+    w, nw = (info.id, info.num_workers) if info else (0, 1)
+    for c in range(self.start // per + w, 1 << 40, nw):
+        idx = np.arange(c * size, (c + 1) * size) % total
+        if total < size * 100: idx = np.random.default_rng((self.seed, c)).permutation(np.resize(np.arange(total), max(size, total)))[:size]
+        items = [self.sample(int(i)) for i in idx]
+        yield from islice(self.shuffled(items, c), max(0, self.start - c * per), None)
+
+@patch
+def shuffled(self: BucketStream, items, c):
+    "All batches of one chunk: `reuse` passes, each sorted anew with some jitter"
+    widths = np.array([a.shape[1] for a, _ in items])
+    for p in range(self.reuse):
+        rng = np.random.default_rng((self.seed, c, p))
+        order = np.argsort(widths * rng.uniform(.85, 1.15, len(items)))
+        for j in rng.permutation(self.chunk): yield self.batch_of([items[k] for k in order[j * self.bs:(j + 1) * self.bs]])
 
 # %% ../nbs/04_data.ipynb #6b9a38bd
 class WordDL(DataLoader):
     "Batches `(ink, widths, targets)` of a `BucketStream`, made in a process of their own where `workers` is 1 or more"
     def __init__(self, stream, workers=0):
-        super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None)
+        super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, generator=torch.Generator())    # the global one stays for dropout
         self.n_inp, self.charset, self.bs, self.n, self._it = 2, stream.charset, stream.bs, stream.n * stream.bs, None
 
     def __len__(self): return self.dataset.n

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from fastcore.basics import patch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -92,31 +93,35 @@ class HTRNet(nn.Module):
         self.head, self.shortcut = nn.Linear(c3, n_classes), nn.Conv1d(c3, n_classes, 3, padding=1)
         self.drop = nn.Dropout(drop)
 
-    def columns(self, x, widths):
-        "Convolutional features [B, C, 1, T] and the mask of valid columns"
-        x = x.float().div(255) if x.dtype == torch.uint8 else x
-        x = x.contiguous(memory_format=torch.channels_last)
-        w = (widths + 7) // 8 * 8
-        for s, conv in zip((2, 4), self.stem): x = conv(x, column_mask(w // s, x.shape[3] // 2))
-        m = column_mask(w // 4, x.shape[3])
-        x = self.stage2(self.down(self.stage1(x, m), m), m)
-        return self.collapse(x, m), m, w // 4
+# %% ../nbs/06_model.ipynb #2a9a73b5
+@patch
+def columns(self: HTRNet, x, widths):
+    "Convolutional features [B, C, 1, T] and the mask of valid columns"
+    x = x.float().div(255) if x.dtype == torch.uint8 else x
+    x = x.contiguous(memory_format=torch.channels_last)
+    w = (widths + 7) // 8 * 8
+    for s, conv in zip((2, 4), self.stem): x = conv(x, column_mask(w // s, x.shape[3] // 2))
+    m = column_mask(w // 4, x.shape[3])
+    x = self.stage2(self.down(self.stage1(x, m), m), m)
+    return self.collapse(x, m), m, w // 4
 
-    def forward(self,
-        x: Tensor,          # [B, 1, height, W] ink, uint8 0..255 or float 0..1, W a multiple of 8, zero right of each word
-        widths: Tensor,     # int [B], width of each word in pixels
-    ):                      # (float32 [T, B, n_classes] scores, int [B] frames of each word) and, while training, the shortcut's scores
-        col, m, lens = self.columns(x, widths)
-        z = self.pair(col, m[:, ::2])[:, :, 0].permute(2, 0, 1)
-        for l in self.lstm: z = l(self.drop(z), lens // 2)
-        z = self.spread(self.drop(z)).permute(1, 2, 0)                      # [B, 2C, T/2]
-        B, C2, T2 = z.shape
-        z = z.reshape(B, 2, C2 // 2, T2).permute(0, 2, 3, 1).reshape(B, C2 // 2, 1, 2 * T2)
-        z = F.relu(col + z * m[:, None, None].to(z.dtype))
-        z = self.mix(z, m)[:, :, 0].permute(2, 0, 1)
-        out = self.head(self.drop(z)).float()
-        if not self.training: return out, lens
-        return out, lens, self.shortcut(col[:, :, 0]).permute(2, 0, 1).float()
+# %% ../nbs/06_model.ipynb #4beca4e8
+@patch
+def forward(self: HTRNet,
+    x: Tensor,          # [B, 1, height, W] ink, uint8 0..255 or float 0..1, W a multiple of 8, zero right of each word
+    widths: Tensor,     # int [B], width of each word in pixels
+):                      # (float32 [T, B, n_classes] scores, int [B] frames of each word) and, while training, the shortcut's scores
+    col, m, lens = self.columns(x, widths)
+    z = self.pair(col, m[:, ::2])[:, :, 0].permute(2, 0, 1)
+    for l in self.lstm: z = l(self.drop(z), lens // 2)
+    z = self.spread(self.drop(z)).permute(1, 2, 0)                      # [B, 2C, T/2]
+    B, C2, T2 = z.shape
+    z = z.reshape(B, 2, C2 // 2, T2).permute(0, 2, 3, 1).reshape(B, C2 // 2, 1, 2 * T2)
+    z = F.relu(col + z * m[:, None, None].to(z.dtype))
+    z = self.mix(z, m)[:, :, 0].permute(2, 0, 1)
+    out = self.head(self.drop(z)).float()
+    if not self.training: return out, lens
+    return out, lens, self.shortcut(col[:, :, 0]).permute(2, 0, 1).float()
 
 # %% ../nbs/06_model.ipynb #28d79dc7
 def ctc_loss(
@@ -273,6 +278,7 @@ def read_header(
     if meta.get('architecture') != 'HTRNet': no(f'unknown architecture {str(meta.get("architecture"))[:40]!r}.')
     return meta
 
+# %% ../nbs/06_model.ipynb #77bc802c
 def load_model(
     path,       # model file
 ) -> tuple:     # (HTRNet, Charset, header dict)
@@ -294,5 +300,7 @@ def load_model(
     except SafetensorError as e: no(f'damaged ({str(e)[:80]}).')
     if not all(v.isfinite().all() for v in sd.values()): no('weights that are not numbers; it is damaged.')
     net = net.to_empty(device='cpu')
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d): m.num_batches_tracked.zero_()
     net.load_state_dict(sd, strict=False)
     return net.eval(), cs, meta

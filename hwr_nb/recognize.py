@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from PIL import Image
 
 from .corpus import WordDistribution
@@ -100,6 +101,7 @@ class Recognizer:
         read = [(self.charset.decode(t), float(confidence(p, self.calibration)) if a.any() else 0.) for a, (t, p) in zip(inks, predict(self.net, inks))]
         return lexicon.correct(self, inks, read) if lexicon else read
 
+# %% ../nbs/11_recognize.ipynb #50c0cbc6
 def as_items(items) -> list:
     "Whatever was given to read, as a list of paths and images"
     if isinstance(items, WordImages): return items.files
@@ -177,28 +179,31 @@ class SoftLexicon:
         while b > a and not text[b-1].isalnum(): b -= 1
         return text[:a], text[a:b], text[b:]
 
-    def neighbors(self,
-        core,   # a word without punctuation, in small letters
-    ) -> set:
-        "Known words that share a form with at most one letter deleted (two edits at most)"
-        return {w for d in deletions(core) for w in self.near.get(d, ())} - {core}
+# %% ../nbs/11_recognize.ipynb #5353f641
+@patch
+def neighbors(self: SoftLexicon,
+    core,   # a word without punctuation, in small letters
+) -> set:
+    "Known words that share a form with at most one letter deleted (two edits at most)"
+    return {w for d in deletions(core) for w in self.near.get(d, ())} - {core}
 
-    def correct(self, rec, inks, read):
-        "Readings (text, confidence) after asking the lexicon"
-        ask = []
-        for i, (t, c) in enumerate(read):
-            pre, core, post = self.split(t)
-            if len(core) < 3 or core.lower() in self.freq or any(ch.isdigit() for ch in core): continue
-            near = sorted(self.neighbors(core.lower()), key=lambda w: -self.freq[w])[:30]
-            texts = [pre + like(core, w) + post for w in near]
-            if texts: ask.append((i, texts, near))
-        lps = log_posteriors(rec.net, [inks[i] for i, _, _ in ask], [[rec.charset.encode(t) for t in [read[i][0], *ts]] for i, ts, _ in ask])
-        out = list(read)
-        for (i, texts, near), (own, *lp) in zip(ask, lps):
-            s = [p + self.weight * np.log(self.freq[w] / self.total * len(self.freq)) for p, w in zip(lp, near)]
-            k = int(np.argmax(s))
-            if s[k] + self.unknown > own: out[i] = texts[k], float(confidence(lp[k], rec.calibration))
-        return out
+@patch
+def correct(self: SoftLexicon, rec, inks, read):
+    "Readings (text, confidence) after asking the lexicon"
+    ask = []
+    for i, (t, c) in enumerate(read):
+        pre, core, post = self.split(t)
+        if len(core) < 3 or core.lower() in self.freq or any(ch.isdigit() for ch in core): continue
+        near = sorted(self.neighbors(core.lower()), key=lambda w: -self.freq[w])[:30]
+        texts = [pre + like(core, w) + post for w in near]
+        if texts: ask.append((i, texts, near))
+    lps = log_posteriors(rec.net, [inks[i] for i, _, _ in ask], [[rec.charset.encode(t) for t in [read[i][0], *ts]] for i, ts, _ in ask])
+    out = list(read)
+    for (i, texts, near), (own, *lp) in zip(ask, lps):
+        s = [p + self.weight * np.log(self.freq[w] / self.total * len(self.freq)) for p, w in zip(lp, near)]
+        k = int(np.argmax(s))
+        if s[k] + self.unknown > own: out[i] = texts[k], float(confidence(lp[k], rec.calibration))
+    return out
 
 def deletions(w): return {w} | {w[:i] + w[i+1:] for i in range(len(w))}
 

@@ -210,6 +210,7 @@ class WordSynth:
         "The scan of word `i` as a Pillow image"
         return Image.fromarray(self[i][0])
 
+# %% ../nbs/03_synth.ipynb #75c2c1fc
 def word_sampler(
     words,      # a sampler (any function of a random generator), a `WordDistribution`, a path of a words.tsv, or None: shipped English
     charset,    # the `Charset` the words must be writable with
@@ -219,7 +220,7 @@ def word_sampler(
     if words is None: words = WordDistribution.default('en')
     elif not isinstance(words, WordDistribution): words = WordDistribution.from_tsv(words)
     dist = words.restrict(charset=charset, max_len=24)
-    return WordSampler(dist, power=.7, ngram=NgramModel.fit(dist), charset=charset)
+    return WordSampler(dist, power=.7, ngram=NgramModel.fit(dist), charset=charset, p_number=.06 if any(d in charset for d in '0123456789') else 0)
 
 def _tight(ink, level=.15):
     "The part of `ink` that has strokes"
