@@ -147,7 +147,7 @@ class PseudoLabels(Callback):
         names,              # a name for each, for the records
         vocab,              # folded known words
         synth,              # `WordSynth` for replay
-        rounds=4,           # how many
+        rounds=6,           # how many
         share=(.6, .95),    # share of each length class kept in the first and in the last round
         lexicon=None,       # `SoftLexicon` that helps in the first half of the rounds, or None
         calibration=None,   # of the base model
@@ -255,7 +255,7 @@ def selftrain(
     out=None,           # model file to write; its run folder stands beside it
     minutes=None,       # wall-clock budget, or
     steps=None,         # batches; with neither 15 minutes
-    rounds=4,           # rounds of labeling and training
+    rounds=6,           # rounds of labeling and training
     words=None,         # words the archive may hold: words.tsv, `WordDistribution`; None: English
     labeled=None,       # folder with labels: measured after each round, never learned from
     seed=0,             # of everything
