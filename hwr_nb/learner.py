@@ -88,7 +88,7 @@ class EMA(Callback):
         self.steps += 1
         self.avg.update_parameters(self.learn.model)
 
-    def before_validate(self): self.own, self.learn.model = self.learn.model, self.avg.module
+    def before_validate(self): self.own, self.learn.model = self.learn.model, self.avg.module.eval()
     def after_validate(self): self.learn.model = self.own
 
 # %% ../nbs/08_learner.ipynb #ae0bef9d

@@ -153,8 +153,8 @@ def stop_when_under_way(hwr, sig, name, *args):
     p = subprocess.Popen([str(a) for a in (hwr.bin/f'hwr-{name}', *args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=hwr.away, env=env, start_new_session=True)
     try:
         until = time.monotonic() + 200
-        while not workers(p.pid) and p.poll() is None and time.monotonic() < until: time.sleep(.1)
-        time.sleep(1)
+        seen = []                  # a program about to be started looks like a worker for a moment: wait for one that stays
+        while p.poll() is None and time.monotonic() < until and not set(seen) & set(seen := workers(p.pid)): time.sleep(1)
         os.killpg(p.pid, sig)      # as Ctrl-C in a terminal, `timeout` and a machine that shuts down do
         out, err = p.communicate(timeout=120)
         return p.returncode, out, err
