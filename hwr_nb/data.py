@@ -157,7 +157,8 @@ def find_images(
     folder = Path(folder)
     if not folder.is_dir(): raise ValueError(f'{folder}: no such folder.')
     found = []
-    for root, dirs, names in os.walk(folder):
+    def no(e): raise ValueError(f'{e.filename}: cannot be opened ({e.strerror}).')
+    for root, dirs, names in os.walk(folder, onerror=no):
         dirs[:] = sorted(d for d in dirs if not d.startswith('.'))
         found += [Path(root) / n for n in names if n.lower().endswith(EXTS) and not n.startswith('.')]
     if not found: raise ValueError(f'{folder}: no images in it; {", ".join(e[1:].upper() for e in EXTS)} are looked for, in folders below too.')
@@ -227,14 +228,17 @@ class BucketStream(IterableDataset):
         self.seed, self.start, self.height = seed, start, height
         self.n = (n or max(1, len(source) // bs)) if shuffle else -(-len(source) // bs)
 
-    def sample(self, i):
-        "Ink image and target of word `i`"
-        x, text = self.source[i]
-        return x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
-
-    def batch_of(self, items): return collate([a for a, _ in items], [t for _, t in items])
-
     def __iter__(self): return self.endless() if self.shuffle else self.once()
+
+# %% ../nbs/04_data.ipynb #94b4d49c
+@patch
+def sample(self: BucketStream, i):
+    "Ink image and target of word `i`"
+    x, text = self.source[i]
+    return x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
+
+@patch
+def batch_of(self: BucketStream, items): return collate([a for a, _ in items], [t for _, t in items])
 
 # %% ../nbs/04_data.ipynb #ec507fe7
 @patch

@@ -225,7 +225,7 @@ def calibrate(
     y = np.where(correct, (n1 + 1) / (n1 + 2), 1 / (n0 + 2))         # Platt's targets: never exactly 0 or 1
     w = np.array([0., 1.])
     for _ in range(steps):
-        p = 1 / (1 + np.exp(-x @ w))
+        p = 1 / (1 + np.exp(-np.clip(x @ w, -50, 50)))
         g, h = x.T @ (p - y) + 1e-3 * w, (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(2)
         w = w - np.linalg.solve(h, g)
     return dict(a=float(w[0]), b=float(max(w[1], 1e-3)))
@@ -236,7 +236,7 @@ def confidence(
 ):                  # probability of being right, 0..1
     "Calibrated confidence of a reading"
     if calibration is None: return np.exp(logp)
-    return 1 / (1 + np.exp(-(calibration['a'] + calibration['b'] * np.maximum(logp, -30.))))
+    return 1 / (1 + np.exp(-np.clip(calibration['a'] + calibration['b'] * np.maximum(logp, -30.), -50, 50)))
 
 # %% ../nbs/06_model.ipynb #40f79bc1
 FORMAT = 1

@@ -116,7 +116,8 @@ class Checkpoint(Callback):
     def save(self):
         "Write it now"
         e, b = self.learn.ema, self.learn.budget
-        state = dict(args=self.args, model=self.learn.model.state_dict(), opt=self.learn.opt.opt.state_dict(), ema=e.avg.state_dict(), ema_steps=e.steps,
+        own = e.own if self.learn.model is e.avg.module else self.learn.model       # stopped while measuring, the averages are in place
+        state = dict(args=self.args, model=own.state_dict(), opt=self.learn.opt.opt.state_dict(), ema=e.avg.state_dict(), ema_steps=e.steps,
                      step=b.step, seconds=b.seconds, cbs={c.name: c.run_state() for c in self.learn.cbs if hasattr(c, 'run_state')})
         with atomic_write(self.path) as f: torch.save(state, f)
         self.last = time.monotonic()
@@ -158,14 +159,12 @@ def pretrain(
     resume=False,       # go on with an unfinished run at `out`
     device=None,        # torch device; None: a GPU where there is one
     init=None,          # model file whose weights to start from (its charset may differ: then the heads are new); None: from nothing
-    bs=64,              # words in a batch
-    lr=2e-3,            # highest learning rate
+    bs=64, lr=2e-3,     # words in a batch; highest learning rate
     reuse=3,            # uses of a drawn word, each augmented anew
     every=500,          # batches between two measurements
     style=None,         # `SynthStyle`
     net=None,           # arguments of `HTRNet` other than the default, a dict
-    workers=1,          # processes that draw words
-    say=print,          # where lines of progress go
+    workers=1, say=print,   # processes that draw words; where lines of progress go
 ):                      # `Recognizer`
     "Train a recognizer on synthetic words only and write it to `out`. Raises `ValueError` for settings that cannot work"
     if minutes is None and steps is None: minutes = 60

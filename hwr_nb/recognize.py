@@ -76,30 +76,34 @@ class Recognizer:
         n = sum(p.numel() for p in self.net.parameters()) / 1e6
         return f'Recognizer({n:.1f} M parameters, charset {self.charset.name!r} of {len(self.charset)}, {self.provenance.get("phase", "untrained")})'
 
-    def read(self,
-        items,          # a path, Pillow image or uint8 array; a folder; a `WordImages`; or a list of paths and images
-        lexicon=None,   # `SoftLexicon`, `WordDistribution` or words.tsv; None: read what is there
-    ) -> list:          # of `Reading`, in the order given
-        "Read crops"
-        return list(self.read_iter(items, lexicon))
+# %% ../nbs/11_recognize.ipynb #14ce6eca
+@patch
+def read(self: Recognizer,
+    items,          # a path, Pillow image or uint8 array; a folder; a `WordImages`; or a list of paths and images
+    lexicon=None,   # `SoftLexicon`, `WordDistribution` or words.tsv; None: read what is there
+) -> list:          # of `Reading`, in the order given
+    "Read crops"
+    return list(self.read_iter(items, lexicon))
 
-    def read_iter(self, items, lexicon=None, block=1024):
-        "As `read`, but one `Reading` after the other, with bounded memory"
-        items = as_items(items)
-        lexicon = SoftLexicon.load(lexicon, self.charset) if lexicon is not None else None
-        for k in range(0, len(items), block):
-            part = items[k:k + block]
-            inks, errors = open_inks(part, self.net.args['height'])
-            good = [i for i, a in enumerate(inks) if a is not None]
-            got = dict(zip(good, self.read_inks([inks[i] for i in good], lexicon)))
-            for i, it in enumerate(part):
-                path = str(it) if isinstance(it, (str, Path)) else ''
-                yield Reading(path, *got[i]) if i in got else Reading(path, '', 0., errors[i])
+@patch
+def read_iter(self: Recognizer, items, lexicon=None, block=1024):
+    "As `read`, but one `Reading` after the other, with bounded memory"
+    items = as_items(items)
+    lexicon = SoftLexicon.load(lexicon, self.charset) if lexicon is not None else None
+    for k in range(0, len(items), block):
+        part = items[k:k + block]
+        inks, errors = open_inks(part, self.net.args['height'])
+        good = [i for i, a in enumerate(inks) if a is not None]
+        got = dict(zip(good, self.read_inks([inks[i] for i in good], lexicon)))
+        for i, it in enumerate(part):
+            path = str(it) if isinstance(it, (str, Path)) else ''
+            yield Reading(path, *got[i]) if i in got else Reading(path, '', 0., errors[i])
 
-    def read_inks(self, inks, lexicon=None):
-        "(text, confidence) of ink images"
-        read = [(self.charset.decode(t), float(confidence(p, self.calibration)) if a.any() else 0.) for a, (t, p) in zip(inks, predict(self.net, inks))]
-        return lexicon.correct(self, inks, read) if lexicon else read
+@patch
+def read_inks(self: Recognizer, inks, lexicon=None):
+    "(text, confidence) of ink images"
+    read = [(self.charset.decode(t), float(confidence(p, self.calibration)) if a.any() else 0.) for a, (t, p) in zip(inks, predict(self.net, inks))]
+    return lexicon.correct(self, inks, read) if lexicon else read
 
 # %% ../nbs/11_recognize.ipynb #50c0cbc6
 def as_items(items) -> list:

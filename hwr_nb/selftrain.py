@@ -176,6 +176,7 @@ class PseudoLabels(Callback):
         self.held = np.zeros(len(inks), bool)
         self.held[np.random.default_rng(seed).permutation(len(inks))[:int(np.clip(round(held_out * len(inks)), 3, 400))]] = True
         self.round, self.rows, self.best, self.base, self.first, self.reasons = 0, [], None, None, None, []
+        self.saved = dict(round=0, rows=[], best=None, base=None, first=None)
 
     def teacher(self):
         "The averaged weights as a `Recognizer`"
@@ -190,9 +191,9 @@ class PseudoLabels(Callback):
 @patch
 def look(self: PseudoLabels) -> dict: # the line for the history
     "Label all crops with the present teacher, judge it, and keep it if it is the best so far"
-    rec, seed = self.teacher(), self.seed + self.round
+    rec = self.teacher()
     help_ = self.lexicon if self.round < self.rounds / 2 else None
-    self.lab = label(rec, self.inks, self.vocab, help_, seed)
+    self.lab = label(rec, self.inks, self.vocab, help_, self.seed)       # the same distortion each time: scores can be compared
     held = self.part(self.lab)
     if self.base is None: self.base, self.first = self.lab['plain'], dict(plain=held['plain'], good=held['good'].tolist())
     score = judge(held, len(set(t for t, h in zip(self.base, self.held) if h)))
@@ -238,6 +239,7 @@ def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
 def before_epoch(self: PseudoLabels):
     "Begin a round: label, choose, and give the loader its words"
     t = time.monotonic()
+    self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, first=self.first)
     self.look(); self.choose(); self.tell()
     if self.learn.budget.minutes and self.round == 0: self.learn.budget.minutes = max(.01, self.learn.budget.minutes - (time.monotonic() - t) / 60)    # the last look takes as long
     keep = [i for i, r in enumerate(self.reasons) if r == 'kept']
@@ -254,7 +256,7 @@ def after_batch(self: PseudoLabels):
 @patch
 def run_state(self: PseudoLabels) -> dict:
     "What a resumed run needs: it begins its present round anew"
-    return dict(round=self.round - 1, rows=self.rows[:-1], best=self.best, base=self.base, first=self.first)
+    return self.saved
 
 @patch
 def load_state(self: PseudoLabels, s): self.round, self.rows, self.best, self.base, self.first = s['round'], s['rows'], s['best'] and tuple(s['best']), s['base'], s['first']
@@ -274,8 +276,7 @@ def selftrain(
     device=None,        # torch device; None: a GPU where there is one
     lr=1e-3,            # highest learning rate
     fonts=None,         # fonts of the replay, as `WordSynth`
-    bs=64,              # words in a batch
-    workers=1,          # processes that prepare batches
+    bs=64, workers=1,   # words in a batch; processes that prepare batches
     say=print,          # where lines of progress go
 ):                      # `Recognizer`: the best round by the label-free score
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"

@@ -6,6 +6,7 @@ from hwr_nb.data import WordImages, atomic_write
 from hwr_nb.demo import read_history
 from hwr_nb.pretrain import run_dir
 from hwr_nb.recognize import Recognizer
+from hwr_nb.text import graphemes
 
 def readings(run, base, new, folder, n=6):
     "A random sample of the crops whose reading changed: [{file, rounds: {when: reading}}]"
@@ -28,7 +29,9 @@ def main():
     keep = lambda r: {k: v for k, v in r.evaluate(test).to_dict().items() if k in ('n', 'cer', 'wer', 'cer_ci', 'wer_ci', 'folded')}
     rounds = [{k: int(r[k]) if k == 'round' else r[k] for k in ('round', 'seconds', 'score', 'confidence', 'kept', 'cer', 'wer') if k in r} for r in read_history(run/'history.csv')]
     if 'cer' not in rounds[0]: sys.exit(f'{run}/history.csv has no error rates: run hwr-selftrain with --labeled, which only measures.')
-    d = dict(title=a.title, real=a.unlabeled is None, before=keep(base), after=keep(new), minutes=s['minutes'], seed=s['seed'], command=a.command, machine=a.machine, chosen=report['round'], rounds=rounds)
+    chars = [c for t in test.texts for c in graphemes(new.charset.clean(t))]
+    outside = sum(c not in new.charset for c in chars) / len(chars)             # what this model cannot write, however well it reads
+    d = dict(title=a.title, real=a.unlabeled is None, before=keep(base), after=keep(new), minutes=s['minutes'], seed=s['seed'], command=a.command, machine=a.machine, chosen=report['round'], charset=new.charset.name, outside=round(outside, 4), rounds=rounds)
     if a.unlabeled: d['readings'] = readings(run, base, new, a.unlabeled)
     with atomic_write(Path(__file__).resolve().parent.parent/'nbs'/'results'/f'{a.name}.json', 'w') as f: json.dump(d, f, indent=1, ensure_ascii=False); f.write('\n')
     print(f'{a.title}: CER {d["before"]["cer"]:.1%} -> {d["after"]["cer"]:.1%}, WER {d["before"]["wer"]:.1%} -> {d["after"]["wer"]:.1%}')
