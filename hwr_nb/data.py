@@ -296,6 +296,7 @@ class WordDL(DataLoader):
         x, w, y = b or next(iter(self))
         return word_grid([255 - x[i, 0, :, :w[i]].numpy() for i in range(min(max_n, len(x)))], 6, (150, 32), [self.charset.decode(t.tolist()) for t in y[:max_n]])
 
+# %% ../nbs/04_data.ipynb #8d04c23c
 def word_dls(
     train,              # `WordSynth`, `WordImages` with labels, or a folder of labeled images
     valid=None,         # the same, measured after each epoch; None: nothing is measured

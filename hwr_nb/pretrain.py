@@ -139,6 +139,7 @@ class Checkpoint(Callback):
         for c in learn.cbs:
             if c.name in s['cbs']: c.load_state(s['cbs'][c.name])
 
+# %% ../nbs/09_pretrain.ipynb #f9c88946
 class History(Callback):
     "One line of history.csv per epoch"
     order = 66
@@ -189,6 +190,7 @@ def pick_device(
     try: d = torch.device(device); torch.zeros(1, device=d); return d
     except (RuntimeError, AssertionError): raise ValueError(f'The device {device!r} is not available here; cpu always is.') from None
 
+# %% ../nbs/09_pretrain.ipynb #d8573b93
 def first_weights(net, charset, init):
     "`net` with the weights of the model file `init`, where shapes agree"
     if init is None: return net
@@ -214,6 +216,7 @@ def fit_until(learn, ckpt, say=print):
 @contextmanager
 def _nothing(): yield
 
+# %% ../nbs/09_pretrain.ipynb #2d18eeb1
 def finish(learn, out, valid, prov, state):
     "Measure and calibrate the averaged weights on held-out synthetic words, write the model, remove the resume file"
     from hwr_nb.recognize import Recognizer

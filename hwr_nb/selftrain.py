@@ -312,6 +312,7 @@ def lexicon_of(words, charset):
     from hwr_nb.recognize import SoftLexicon
     return SoftLexicon.load(WordDistribution.load(words).restrict(charset), charset)
 
+# %% ../nbs/10_selftrain.ipynb #b651fbc9
 def figures_of(
     test,           # labeled `WordImages`
     height=32,      # of ink images
