@@ -160,12 +160,14 @@ def pretrain(
     resume=False,       # go on with an unfinished run at `out`
     device=None,        # torch device; None: a GPU where there is one
     init=None,          # model file whose weights to start from (its charset may differ: then the heads are new); None: from nothing
-    bs=64, lr=2e-3,     # words in a batch; highest learning rate
+    bs=64,              # words in a batch
+    lr=2e-3,            # highest learning rate
     reuse=3,            # uses of a drawn word, each augmented anew
     every=500,          # batches between two measurements
     style=None,         # `SynthStyle`
     net=None,           # arguments of `HTRNet` other than the default, a dict
-    workers=1, say=print,   # processes that draw words; where lines of progress go
+    workers=1,          # processes that draw words
+    say=print,          # where lines of progress go
 ):                      # `Recognizer`
     "Train a recognizer on synthetic words only and write it to `out`. Raises `ValueError` for settings that cannot work"
     if minutes is None and steps is None: minutes = 60
@@ -177,9 +179,8 @@ def pretrain(
         dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device)
         model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
         learn = hwr_learner(dls, model, charset, cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')])
-        if resume: ckpt.load(learn)
-        fit_until(learn, ckpt, say)
-        return finish(learn, out, valid, provenance(synth, phase='pretrain', steps=budget.step, words_seen=budget.step * bs, minutes=round(budget.seconds / 60, 1), init=str(init) if init else None), state)
+        fit_until(learn, ckpt, say, resume)
+        return finish(learn, out, valid, state, synth, init)
 
 # %% ../nbs/09_pretrain.ipynb #d1027ca0
 def pick_device(
@@ -206,8 +207,9 @@ def first_weights(net, charset, init):
     net.load_state_dict({**new, **fits})
     return net
 
-def fit_until(learn, ckpt, say=print):
+def fit_until(learn, ckpt, say=print, resume=False):
     "Train until the budget is used; save the state when interrupted"
+    if resume: ckpt.load(learn)
     try:
         with learn.no_bar() if not interactive() else _nothing(): learn.fit(1 << 30)
     except KeyboardInterrupt:
@@ -217,9 +219,11 @@ def fit_until(learn, ckpt, say=print):
 def _nothing(): yield
 
 # %% ../nbs/09_pretrain.ipynb #2d18eeb1
-def finish(learn, out, valid, prov, state):
+def finish(learn, out, valid, state, synth, init=None):
     "Measure and calibrate the averaged weights on held-out synthetic words, write the model, remove the resume file"
     from hwr_nb.recognize import Recognizer
+    b = learn.budget
+    prov = provenance(synth, phase='pretrain', steps=b.step, words_seen=b.step * learn.dls.train.bs, minutes=round(b.seconds / 60, 1), init=str(init) if init else None)
     net, stream = learn.ema.avg.module.eval(), BucketStream(valid, learn.charset)
     items = [stream.sample(i) for i in range(len(valid))]
     read = predict(net, [a for a, _ in items])

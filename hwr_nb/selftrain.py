@@ -276,14 +276,14 @@ def selftrain(
     device=None,        # torch device; None: a GPU where there is one
     lr=1e-3,            # highest learning rate
     fonts=None,         # fonts of the replay, as `WordSynth`
-    bs=64, workers=1,   # words in a batch; processes that prepare batches
+    bs=64,              # words in a batch
+    workers=1,          # processes that prepare batches
     say=print,          # where lines of progress go
 ):                      # `Recognizer`: the best round by the label-free score
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
     from hwr_nb.recognize import Recognizer
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
-    if minutes is None and steps is None: minutes = 15
-    device, rec = pick_device(device), Recognizer.load(model)
+    device, rec, minutes = pick_device(device), Recognizer.load(model), minutes or (None if steps else 15)
     with run_place(out, resume) as (out, state):
         torch.manual_seed(seed)
         names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say)
