@@ -23,6 +23,8 @@ def bend(
     scale=.12,          # largest relative change of width and of height
     shift=1.5,          # largest shift, pixels
     elastic=1.2,        # root mean square of the elastic field, pixels
+    rhythm=0.,          # largest root mean square of the shift along the line that varies from letter to letter, pixels
+    wander=0.,          # the same across the line, pixels
 ) -> Tensor:            # float [B, 1, H, W]
     "Shear, turn, stretch, shift and warp each word of a batch in its own way"
     B, _, H, W = x.shape
@@ -31,6 +33,8 @@ def bend(
     xs = torch.arange(W, device=x.device, dtype=x.dtype)[None, None, :] - (widths[:, None, None] - 1) / 2
     field = torch.randn(B, 2, max(2, H // 8), max(2, W // 8), device=x.device)
     field = F.interpolate(field, (H, W), mode='bilinear', align_corners=True) * (elastic * 1.5)
+    line = torch.randn(B, 2, max(2, W // 16 + 1), device=x.device) * torch.rand(B, 2, 1, device=x.device) * torch.tensor([[rhythm], [wander]], device=x.device) * 1.2
+    field = field + F.interpolate(line, W, mode='linear', align_corners=True)[:, :, None]
     gx = xs * (1 + u(scale)) + ys * u(shear) + u(shift) + field[:, 0]
     gy = ys * (1 + u(scale)) + xs * u(turn) + u(shift) + field[:, 1]
     gx = (gx + (widths[:, None, None] - 1) / 2) * (2 / max(W - 1, 1)) - 1
@@ -86,6 +90,6 @@ class BatchAugment:
         x = x.float() / 255 if x.dtype == torch.uint8 else x
         s = self.strength
         if s <= 0: return x
-        x = pens(bend(x, widths, .2*s, .03*s, .12*s, 1.5*s, 1.2*s), min(1., s))
-        x = inks(x, widths, min(.8, .5*s), .08*s, self.patches)
+        x = pens(bend(x, widths, .2*s, .03*s, .12*s, 1.5*s, 1.2*s, 2.5*s, 1.2*s), min(1., s))
+        x = inks(x, widths, min(.8, .55*s), .1*s, self.patches)
         return x * column_mask(widths, x.shape[3])[:, None, None]

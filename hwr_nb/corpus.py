@@ -7,7 +7,7 @@ __all__ = ['decode_text', 'read_text', 'join_lines', 'tokenize', 'WordDistributi
            'sample_number', 'WordSampler']
 
 # %% ../nbs/01_corpus.ipynb #d37dd846
-import bisect, gzip, importlib.resources, itertools, json, math, os, regex, sys, unicodedata, warnings
+import bisect, gzip, importlib.resources, itertools, json, math, os, regex, sys, unicodedata, warnings, zlib
 import numpy as np
 from collections import Counter, defaultdict
 from functools import lru_cache
@@ -189,7 +189,8 @@ def restrict(self:WordDistribution,
 def _text_files(paths):
     for p in [paths] if isinstance(paths, (str, Path)) else paths:
         if str(p)!='-' and Path(p).is_dir():
-            fs = sorted(f for f in Path(p).rglob('*') if f.suffix.lower()=='.txt' and f.is_file())
+            def no(e): raise ValueError(f"{e.filename} cannot be opened ({e.strerror}): check that it may be read")
+            fs = sorted(Path(d)/f for d,_,names in os.walk(p, onerror=no) for f in names if f.lower().endswith('.txt'))
             if not fs: raise ValueError(f"the folder {str(p)!r} has no .txt file in it: give a folder of .txt files, or the files themselves")
             yield from fs
         else: yield p
@@ -220,11 +221,16 @@ def _open(path, mode):
 
 def _write(path, lines):
     path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f'.{os.getpid()}.{path.name}')
+    whole = path.is_file() or not path.exists()        # a pipe or /dev/null is written to, not replaced
+    tmp = path.with_name(f'.{os.getpid()}.{path.name}') if whole else path
     try:
         with _open(tmp, 'w') as f: f.writelines(lines)
-        os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
+        if whole:
+            with open(tmp, 'rb') as f: os.fsync(f.fileno())
+            os.replace(tmp, path)
+    except OSError as e: raise OSError(e.errno, e.strerror, str(path)) from None
+    finally:
+        if whole: tmp.unlink(missing_ok=True)
     return path
 
 @patch
@@ -245,14 +251,14 @@ def from_tsv(cls:WordDistribution,
     cnt,fix = Counter(),"each line must be word<TAB>count (for running text use WordDistribution.from_texts)"
     try:
         with _open(path, 'r') as f: lines = f.read().removeprefix('\ufeff').split('\n')
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError): raise ValueError(f"{path} is no UTF-8 word list: {fix}") from None
+    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError): raise ValueError(f"{path} is no UTF-8 word list: {fix}") from None
     for i,line in enumerate(lines, 1):
         if not line.strip(): continue
         w,tab,c = line.rstrip('\r').partition('\t')
         if not tab: raise ValueError(f"{path}, line {i}: {line[:40]!r} has no tab: {fix}")
         try: n = int(c) if c.strip().isdecimal() else float(c)
         except ValueError: n = 0
-        if not 0<n<math.inf: raise ValueError(f"{path}, line {i}: the count {c[:40]!r} is not a positive number: {fix}")
+        if not 0<n<1e18: raise ValueError(f"{path}, line {i}: the count {c[:40]!r} is not a positive number: {fix}")
         if w.split()!=[w]: raise ValueError(f"{path}, line {i}: {w[:40]!r} is not one word: {fix}")
         cnt[nfc(w)] += n
     if not cnt: raise ValueError(f"{path} is empty: {fix}")
@@ -349,6 +355,7 @@ class NgramModel:
         grams:dict, # for each context, 0 to `order`-1 characters: {next character: weight}
     ):
         self.order,self.grams,self.chars,self._tab = order,grams,sorted(grams['']),{}
+        self._at = {c:i for i,c in enumerate(self.chars)}
         for h,d in grams.items():                      # for each context: what follows, cumulative weights, trust
             cum = np.cumsum(list(d.values())).tolist()
             self._tab[h] = ''.join(d),cum,cum[-1]/(cum[-1]+len(d))
@@ -390,6 +397,22 @@ def logprob(self:NgramModel,
             p = trust*d.get(s[j], 0.)/cum[-1] + (1-trust)*p
         lp += math.log(p)
     return lp
+
+# %% ../nbs/01_corpus.ipynb #20344bea
+@patch
+def next_logprobs(self:NgramModel,
+    context:str, # the characters before the next one, from the start of the word; '' for the first
+)->np.ndarray: # natural logarithms of the probabilities of each of `chars` (the end '\x03' is one of them), and last that of any one never seen
+    "How likely each character is to come next; the probabilities sum to 1"
+    s,n = _start*(self.order-1)+nfc(context),len(self.chars)+1
+    p = np.full(n, 1/n)
+    for k in range(self.order):
+        h = s[len(s)-k:]
+        if (d:=self.grams.get(h)) is None: break
+        _,cum,trust = self._tab[h]
+        p *= 1-trust
+        p[[self._at[c] for c in d]] += np.fromiter(d.values(), float, len(d))*(trust/cum[-1])
+    return np.log(p)
 
 # %% ../nbs/01_corpus.ipynb #2e74ad88
 @patch
@@ -461,11 +484,12 @@ class WordSampler:
         p_ngram:float=.1, # share of invented words, 0..1
         p_number:float=.06, # share of numbers, 0..1
         p_char:float=.02, # share of single characters, 0..1
+        p_case:float=.06, # share of the words from the list or invented ones that get a capital; a quarter of them get only capitals
         charset=None, # write only with this: anything `Charset.load` takes; None: the characters of `dist`
         max_len:int=24, # longest word, in characters
     ):
         "Raises `ValueError` for shares that are no shares, or if numbers are wanted and the charset has no digits"
-        self.shares = dict(p_ngram=p_ngram, p_number=p_number, p_char=p_char)
+        self.shares,self.p_case = dict(p_ngram=p_ngram, p_number=p_number, p_char=p_char),p_case
         if min(self.shares.values())<0 or sum(self.shares.values())>1:
             raise ValueError(f"the shares are {self.shares}, but each must be 0 or more and their sum at most 1")
         dist = WordDistribution.load(dist)
@@ -491,8 +515,11 @@ def __call__(self:WordSampler,
     kind,u = bisect.bisect(self._kinds, rng.random()),rng.random()
     if kind==0: return self.charset.chars[int(u*len(self.charset))]
     if kind==1: return self._number(rng)
-    if kind==2 and (w:=self._invent(rng)): return w
-    return self.dist.words[min(bisect.bisect(self._cum, u), len(self._cum)-1)]
+    w = (self._invent(rng) if kind==2 else None) or self.dist.words[min(bisect.bisect(self._cum, u), len(self._cum)-1)]
+    case = rng.random()
+    if case>=self.p_case: return w
+    new = w.upper() if case<self.p_case/4 else w[:1].upper()+w[1:]
+    return w if len(new)>self.max_len or self.charset.outside(new) else new
 
 # %% ../nbs/01_corpus.ipynb #6ad9a6cc
 @patch

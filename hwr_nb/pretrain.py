@@ -7,12 +7,13 @@ __all__ = ['HELD_OUT', 'training_fonts', 'word_sources', 'sha', 'provenance', 'r
            'Checkpoint', 'History', 'pretrain', 'pick_device', 'first_weights', 'fit_until', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
-import csv, hashlib, importlib.metadata, os, platform, time
-from contextlib import contextmanager
+import csv, glob, hashlib, importlib.metadata, io, os, platform, signal, threading, time, warnings
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from filelock import FileLock, Timeout
 
 from .corpus import WordDistribution
@@ -29,7 +30,8 @@ def training_fonts(
 ) -> tuple:         # (`FontBook` to train on, `FontBook` held out); the same book twice where there are fewer than five families
     "Fonts to train on and fonts to measure with"
     book = FontBook.load(fonts, charset=charset)
-    held = [f for f in HELD_OUT if f in book.families] if fonts is None else .1
+    named = [f for f in HELD_OUT if f in book.families]
+    held = named if len(named) > 4 else .1         # of a folder with other fonts, a tenth of the families
     return book.split(held) if len(book.families) >= 5 else (book, book)
 
 # %% ../nbs/09_pretrain.ipynb #5c08178e
@@ -62,6 +64,40 @@ def provenance(
                 machine=f'{platform.machine()}, {os.cpu_count()} cores, bf16 {"yes" if bf16_pays() else "no"}', **more)
 
 # %% ../nbs/09_pretrain.ipynb #7d1dd232
+def _holder(
+    pid,            # file with the number of the process that holds a place
+):                  # the number if that process lives, else None
+    "Who works there"
+    try: n = int(pid.read_text())
+    except (OSError, ValueError): return None
+    if os.name != 'posix': return n
+    try: os.kill(n, 0)
+    except (ProcessLookupError, OverflowError): return None
+    except PermissionError: pass
+    return n
+
+@contextmanager
+def _alone(
+    out,            # model file the run will write
+    patience=20,    # seconds to wait for a lock whose process has ended
+):
+    "Hold the lock of a place. Raises `ValueError` naming the process that has it"
+    lock, pid, until = FileLock(out.with_suffix('.lock')), out.with_suffix('.pid'), time.monotonic() + patience
+    while not lock.is_locked:
+        try: lock.acquire(timeout=0)
+        except Timeout:
+            who = _holder(pid)
+            if who or time.monotonic() > until: raise ValueError(f'Process {who or "?"} is working on {out}; wait for it or name another file.') from None
+            time.sleep(.1)
+    try:
+        with atomic_write(pid, 'w') as f: f.write(str(os.getpid()))
+        yield
+    finally:
+        for p in (pid, Path(lock.lock_file)):       # filelock looks whether the file it has locked is still the one of that name
+            with suppress(OSError): p.unlink()
+        lock.release()
+
+# %% ../nbs/09_pretrain.ipynb #43a2e795
 def run_dir(
     out,            # the model file of the run
 ) -> Path:
@@ -74,70 +110,124 @@ def run_place(
     resume=False,   # go on with an unfinished run
 ):                  # yields (path of the model, path of the resume file)
     "Check the place of a run and keep others out of it. Raises `ValueError` where a run cannot start there"
-    out = Path(out); state, lock = out.with_suffix('.resume'), out.with_suffix('.lock')
+    out = Path(out); state = out.with_suffix('.resume')
     if out.suffix != '.safetensors': raise ValueError(f'A model file ends in .safetensors, {out.name!r} does not.')
-    if out.exists(): raise ValueError(f'{out} is there already and will not be overwritten; name another file or move it away.')
-    if resume and not state.exists(): raise ValueError(f'{state} is not there, so there is nothing to resume; leave resume out to begin.')
-    if state.exists() and not resume: raise ValueError(f'{state} holds an unfinished run; resume it, or delete that file to begin anew.')
     out.parent.mkdir(parents=True, exist_ok=True)
-    pid = out.with_suffix('.pid')
-    try:
-        with FileLock(lock, timeout=0):     # the system frees a lock when its process ends, however it ends
-            pid.write_text(str(os.getpid()))
-            try: yield out, state
-            finally: pid.unlink(missing_ok=True); lock.unlink(missing_ok=True)
-    except Timeout: raise ValueError(f'Process {pid.read_text() if pid.exists() else "?"} is working on {out}; wait for it or name another file.') from None
+    with _alone(out):
+        if out.exists(): raise ValueError(f'{out} is there already and will not be overwritten; name another file or move it away.')
+        if resume and not state.exists(): raise ValueError(f'{state} is not there, so there is nothing to resume; leave resume out to begin.')
+        if state.exists() and not resume: raise ValueError(f'{state} holds an unfinished run; resume it, or delete that file to begin anew.')
+        for p in (out, state):                      # what a killed run was writing
+            for half in out.parent.glob(f'.{glob.escape(p.name)}.*.tmp'): half.unlink(missing_ok=True)
+        yield out, state
 
 def append_history(
     path,           # history.csv
-    row: dict,      # one line
+    row: dict,      # one line; the first column counts steps
 ):
-    "Add a line to a CSV file, with a header when it is new"
-    path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists() or not path.stat().st_size
-    with path.open('a', newline='', encoding='utf-8') as f:
-        w = csv.DictWriter(f, list(row))
-        if new: w.writeheader()
+    "Add a line to a CSV file, with a header when it is new. Lines at this step or later go: a killed run left them, and its resume has come there again"
+    path, key, rows = Path(path), next(iter(row)), []
+    if path.exists():
+        with path.open(newline='', encoding='utf-8', errors='replace') as f: rows = list(csv.DictReader(f))
+    def earlier(r):
+        try: return float(r[key]) < row[key]
+        except (KeyError, TypeError, ValueError): return False
+    with atomic_write(path, 'w') as f:
+        w = csv.DictWriter(f, list(row), restval='', extrasaction='ignore'); w.writeheader()
+        w.writerows(r for r in rows if earlier(r))
         w.writerow({k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()})
 
 # %% ../nbs/09_pretrain.ipynb #be585b31
 class Checkpoint(Callback):
-    "Write the state of a run to a file now and then"
+    "Write the state of a run to a file now and then, always between two batches"
     order = 70
     def __init__(self,
         path,           # NAME.resume
         args: dict,     # what must be equal for a resume to make sense
         every=120.,     # seconds between writes
-    ): self.path, self.args, self.every, self.last = Path(path), args, every, time.monotonic()
+    ): self.path, self.args, self.every, self.last, self.smooth, self.held, self.came = Path(path), args, every, time.monotonic(), None, {}, []
 
-    def after_step(self):
-        if time.monotonic() - self.last > self.every: self.save()
+    def before_fit(self):
+        if self.smooth: self.learn.recorder.smooth_loss.count, self.learn.recorder.smooth_loss.val = self.smooth[0], torch.tensor(self.smooth[1])
+
+    def try_save(self):
+        "Save if it is time; a full disk is no reason to end"
+        if time.monotonic() - self.last <= self.every: return
+        try: self.save()
+        except OSError as e: warnings.warn(f'{self.path} could not be written ({e.strerror or e}); training goes on, and it is tried again in {self.every:.0f} seconds.')
+        self.last = time.monotonic()
 
     def save(self):
         "Write it now"
-        e, b = self.learn.ema, self.learn.budget
+        e, b, s = self.learn.ema, self.learn.budget, self.learn.recorder.smooth_loss
         own = e.own if self.learn.model is e.avg.module else self.learn.model       # stopped while measuring, the averages are in place
-        state = dict(args=self.args, model=own.state_dict(), opt=self.learn.opt.opt.state_dict(), ema=e.avg.state_dict(), ema_steps=e.steps,
+        state = dict(args=self.args, model=own.state_dict(), opt=self.learn.opt.opt.state_dict(), ema=e.avg.state_dict(), ema_steps=e.steps, smooth=(s.count, float(s.val)),
                      step=b.step, seconds=b.seconds, cbs={c.name: c.run_state() for c in self.learn.cbs if hasattr(c, 'run_state')})
-        with atomic_write(self.path) as f: torch.save(state, f)
+        torch.save(state, buf := io.BytesIO())
+        with atomic_write(self.path) as f: f.write(buf.getbuffer())
         self.last = time.monotonic()
 
-    def read(self) -> dict:
-        "The saved state. Raises `ValueError` where it cannot be read"
-        try: return torch.load(self.path, weights_only=True)
-        except Exception as e: raise ValueError(f'{self.path} cannot be read ({type(e).__name__}); delete it to begin anew.') from None
+# %% ../nbs/09_pretrain.ipynb #56b6cf89
+@patch
+def before_batch(self: Checkpoint):
+    "Hold back Ctrl-C and SIGTERM"
+    if self.training and threading.current_thread() is threading.main_thread():
+        self.held = {s: signal.signal(s, self.note) or signal.SIG_DFL for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def load(self, learn):
-        "Put a saved state into a learner whose `EMA` and `Budget` have not run yet"
-        s = self.read()
-        diff = {k: (s['args'].get(k), v) for k, v in self.args.items() if s['args'].get(k) != v}
-        if diff: raise ValueError(f'{self.path} belongs to a run with other settings: ' + ', '.join(f'{k} was {a!r}, now {b!r}' for k, (a, b) in diff.items()) + '. Use the same, or delete the file to begin anew.')
+@patch
+def note(self: Checkpoint, n, frame):
+    "A signal came"
+    if hasattr(signal, 'SIGCHLD'): signal.signal(signal.SIGCHLD, lambda *_: None)
+    self.came.append(n)
+    if self.came.count(n) > 1: self.release()
+
+@patch
+def release(self: Checkpoint):
+    "Let them through again, those that came first of all"
+    for s, f in self.held.items(): signal.signal(s, f)
+    came, self.held, self.came = self.came[:1], {}, []
+    for s in came: signal.raise_signal(s)
+
+@patch
+def after_batch(self: Checkpoint):
+    "Between two batches: save if it is time, stop if somebody asked; at the end of an epoch once its line is written"
+    if self.training and self.learn.budget.step % len(self.dls.train): self.try_save()
+    self.release()
+
+@patch
+def after_epoch(self: Checkpoint): self.try_save()
+
+@patch
+def after_cancel_train(self: Checkpoint): self.release()
+
+@patch
+def after_fit(self: Checkpoint): self.release()
+
+# %% ../nbs/09_pretrain.ipynb #2da1e423
+@patch
+def read(self: Checkpoint) -> dict:
+    "The saved state. Raises `ValueError` where it cannot be read"
+    try:
+        with warnings.catch_warnings(): warnings.simplefilter('ignore'); s = torch.load(self.path, weights_only=True)
+    except Exception as e: raise ValueError(f'{self.path} cannot be read ({type(e).__name__}); delete it to begin anew.') from None
+    if not (isinstance(s, dict) and {'args', 'model', 'opt', 'ema', 'ema_steps', 'smooth', 'step', 'seconds', 'cbs'} <= set(s)):
+        raise ValueError(f'{self.path} is not the state of a run of this version; delete it to begin anew.')
+    return s
+
+@patch
+def load(self: Checkpoint, learn):
+    "Put a saved state into a learner whose `EMA` and `Budget` have not run yet. Raises `ValueError` where it does not belong to it"
+    s, short = self.read(), lambda v: repr(v) if len(repr(v)) < 60 else repr(v)[:57] + '...'
+    diff = {k: (s['args'].get(k), v) for k, v in self.args.items() if s['args'].get(k) != v}
+    if diff: raise ValueError(f'{self.path} belongs to a run with other settings: ' + ', '.join(f'{k} was {short(a)}, now {short(b)}' for k, (a, b) in diff.items()) + '. Use the same, or delete the file to begin anew.')
+    try:
         learn.model.load_state_dict(s['model'])
         learn.create_opt(); learn.opt.opt.load_state_dict(s['opt'])
         learn.ema.learn = learn; learn.ema.restart(); learn.ema.avg.load_state_dict(s['ema']); learn.ema.steps = s['ema_steps']
-        learn.budget.step, learn.budget.spent = s['step'], s['seconds']
         for c in learn.cbs:
             if c.name in s['cbs']: c.load_state(s['cbs'][c.name])
+    except (RuntimeError, KeyError, TypeError, ValueError): raise ValueError(f'{self.path} does not fit the network of this version; delete it to begin anew.') from None
+    learn.budget.step, learn.budget.spent, self.smooth = s['step'], s['seconds'], s['smooth']
 
 # %% ../nbs/09_pretrain.ipynb #f9c88946
 class History(Callback):
@@ -175,7 +265,8 @@ def pretrain(
     with run_place(out, resume) as (out, state):
         torch.manual_seed(seed)
         synth, valid = word_sources(words, fonts, style, seed, charset, 512)
-        ckpt, budget = Checkpoint(state, dict(seed=seed, charset=charset.chars, bs=bs, lr=lr, reuse=reuse, words=repr(synth.words), net=repr(net))), Budget(lr, minutes, steps)
+        ckpt, budget = Checkpoint(state, dict(kind='pretrain', init=init and sha(Path(init).read_bytes()), fonts=provenance(synth)['fonts_hash'], seed=seed, charset=charset.chars, bs=bs, lr=lr, reuse=reuse,
+                                                words=repr(synth.words), net=repr(net))), Budget(lr, minutes, steps)
         dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device)
         model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
         learn = hwr_learner(dls, model, charset, cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')])

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RARE', 'LENGTHS', 'vocabulary', 'plausible', 'select', 'distort', 'label', 'MixedWords', 'judge', 'luck',
-           'PseudoLabels', 'tsv', 'selftrain', 'run_rounds', 'lexicon_of', 'figures_of', 'load_crops', 'finish_rounds']
+           'PseudoLabels', 'tsv', 'selftrain', 'run_rounds', 'lexicon_of', 'figures_of', 'load_crops', 'corrected',
+           'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, json, math, re, time
@@ -90,21 +91,20 @@ def label(
     rec,                # `Recognizer`: the teacher
     inks,               # list of uint8 ink images
     vocab,              # folded known words
-    lexicon=None,       # `SoftLexicon` to correct readings with, or None
+    lexicon=None,       # `SoftLexicon` to read with, or None
     seed=0,             # of the light distortion
 ) -> dict:              # lists and arrays with one entry per ink image: plain (as read), texts (after the lexicon), conf, stable, known, good (plain, stable and known)
     "Read all crops, those that could be kept a second time, and note what is needed to judge the readings"
-    read = rec.read_inks(inks)
-    fixed = lexicon.correct(rec, inks, read) if lexicon else read
+    both = lambda crops: rec.read_both(crops, lexicon) if lexicon else [rec.read_inks(crops)] * 2
+    read, fixed = both(inks)
     texts, conf = [t for t, _ in fixed], np.array([c for _, c in fixed])
     known = np.array([plausible(t, vocab) for t in texts])
     again = np.flatnonzero(known | (conf > .5))
     views = [inks[i] for i in again]
-    second = rec.read_inks(distort(views, seed)) if len(views) else []
+    second, mended = both(distort(views, seed)) if views else ([], [])
     stable, good = np.zeros(len(inks), bool), np.zeros(len(inks), bool)
     good[again] = [t == read[i][0] and plausible(t, vocab) for i, (t, _) in zip(again, second)]
-    if lexicon: second = lexicon.correct(rec, views, second)
-    stable[again] = [t == texts[i] for i, (t, _) in zip(again, second)]
+    stable[again] = [t == texts[i] for i, (t, _) in zip(again, mended)]
     return dict(plain=[t for t, _ in read], texts=texts, conf=conf, stable=stable, known=known, good=good)
 
 # %% ../nbs/10_selftrain.ipynb #e13800e8
@@ -159,9 +159,11 @@ class PseudoLabels(Callback):
         synth,              # `WordSynth` for replay
         rounds=6,           # how many
         share=(.6, .95),    # share of each length class kept in the first and in the last round
-        lexicon=None,       # `SoftLexicon` that helps in the first half of the rounds, or None
+        lexicon=None,       # `SoftLexicon` that helps in the first two thirds of the rounds, or None
         calibration=None,   # of the base model
-        held_out=.1,        # share of the crops that are never trained on, but judge
+        held_out=.1,        # share of the crops that are never trained on, but judge; of small archives a quarter, up to 60 crops
+        trusted=None,       # {name: text} of crops that a person has read
+        junk=(),            # names of crops that are no words: never learned from
         folder=None,        # where records go; None: nowhere
         measure=None,       # function of a `Recognizer` that returns figures for the history: to look at, never to decide
         seed=0,             # of the choice of held-out crops and the order of words
@@ -174,9 +176,12 @@ class PseudoLabels(Callback):
         store_attr()
         self.folder = Path(folder) if folder else None
         self.held = np.zeros(len(inks), bool)
-        self.held[np.random.default_rng(seed).permutation(len(inks))[:int(np.clip(round(held_out * len(inks)), 3, 400))]] = True
-        self.round, self.rows, self.best, self.base, self.first, self.reasons = 0, [], None, None, None, []
-        self.saved = dict(round=0, rows=[], best=None, base=None, first=None)
+        self.trusted, self.junk = dict(trusted or {}), set(junk)
+        free = np.array([i for i, n in enumerate(names) if n not in self.trusted and n not in self.junk], int)
+        least = max(3, min(60, len(inks) // 4))
+        self.held[np.random.default_rng(seed).permutation(free)[:int(np.clip(round(held_out * len(inks)), least, 400))]] = True
+        self.round, self.rows, self.best, self.base, self.first, self.reasons, self.reserve = 0, [], None, None, None, [], 0.
+        self.saved = dict(round=0, rows=[], best=None, base=None, first=None, reserve=0.)
 
     def teacher(self):
         "The averaged weights as a `Recognizer`"
@@ -192,7 +197,7 @@ class PseudoLabels(Callback):
 def look(self: PseudoLabels) -> dict: # the line for the history
     "Label all crops with the present teacher, judge it, and keep it if it is the best so far"
     rec = self.teacher()
-    help_ = self.lexicon if self.round < self.rounds / 2 else None
+    help_ = self.lexicon if self.round < self.rounds * 2 / 3 else None
     self.lab = label(rec, self.inks, self.vocab, help_, self.seed)       # the same distortion each time: scores can be compared
     held = self.part(self.lab)
     if self.base is None: self.base, self.first = self.lab['plain'], dict(plain=held['plain'], good=held['good'].tolist())
@@ -209,11 +214,13 @@ def choose(self: PseudoLabels):
     "Select the pseudo-labels of the coming round and write them down"
     share = float(np.interp(self.round, [0, max(1, self.rounds - 1)], self.share))
     self.reasons = select(self.lab['texts'], self.lab['conf'], self.lab['stable'], self.lab['known'], share)
-    self.reasons = ['held out' if h else r for r, h in zip(self.reasons, self.held)]
+    self.reasons = ['corrected' if n in self.trusted else 'junk' if n in self.junk else 'held out' if h else r for n, r, h in zip(self.names, self.reasons, self.held)]
+    self.lab['texts'] = [self.trusted.get(n, t) for n, t in zip(self.names, self.lab['texts'])]
+    self.keep = [i for i, r in enumerate(self.reasons) for _ in range({'kept': 1, 'corrected': 3}.get(r, 0))]      # what a person has read counts three times
     self.rows[-1]['kept'] = self.reasons.count('kept') / len(self.reasons)
     if self.folder is None: return
     with atomic_write(self.folder / 'pseudo_labels' / f'round-{self.round + 1}.tsv', 'w') as f:
-        for n, t, c, r in zip(self.names, self.lab['texts'], self.lab['conf'], self.reasons): f.write(f'{tsv(n)}\t{tsv(t)}\t{c:.4f}\t{int(r == "kept")}\t{r}\n')
+        for n, t, c, r in zip(self.names, self.lab['texts'], self.lab['conf'], self.reasons): f.write(f'{tsv(n)}\t{tsv(t)}\t{c:.4f}\t{int(r in ("kept", "corrected"))}\t{r}\n')
 
 @patch
 def tell(self: PseudoLabels):
@@ -239,12 +246,11 @@ def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
 def before_epoch(self: PseudoLabels):
     "Begin a round: label, choose, and give the loader its words"
     t = time.monotonic()
-    self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, first=self.first)
+    self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, first=self.first, reserve=self.reserve)
     self.look(); self.choose(); self.tell()
-    if self.learn.budget.minutes and self.round == 0: self.learn.budget.minutes = max(.01, self.learn.budget.minutes - (time.monotonic() - t) / 60)    # the last look takes as long
-    keep = [i for i, r in enumerate(self.reasons) if r == 'kept']
-    if not keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
-    mix = MixedWords([self.inks[i] for i in keep], [self.lab['texts'][i] for i in keep], self.synth, self.seed + self.round)
+    if self.round == 0: self.set_aside(time.monotonic() - t)        # the last look takes as long as the first
+    if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
+    mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round)
     self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20), self.workers).to(self.dls.device)
     self.round += 1
 
@@ -254,12 +260,20 @@ def after_batch(self: PseudoLabels):
     if self.training and self.learn.budget.done >= self.round / self.rounds: raise CancelTrainException()
 
 @patch
+def set_aside(self: PseudoLabels, seconds):
+    "End the training so much earlier, for the last look"
+    self.reserve = seconds
+    if self.learn.budget.minutes: self.learn.budget.minutes = max(.01, self.learn.budget.minutes - seconds / 60)
+
+@patch
 def run_state(self: PseudoLabels) -> dict:
     "What a resumed run needs: it begins its present round anew"
     return self.saved
 
 @patch
-def load_state(self: PseudoLabels, s): self.round, self.rows, self.best, self.base, self.first = s['round'], s['rows'], s['best'] and tuple(s['best']), s['base'], s['first']
+def load_state(self: PseudoLabels, s):
+    self.round, self.rows, self.best, self.base, self.first = s['round'], s['rows'], s['best'] and tuple(s['best']), s['base'], s['first']
+    if self.round: self.set_aside(s['reserve'])
 
 # %% ../nbs/10_selftrain.ipynb #c0157ca9
 def selftrain(
@@ -271,6 +285,7 @@ def selftrain(
     rounds=6,           # rounds of labeling and training
     words=None,         # words the archive may hold: words.tsv, `WordDistribution`; None: English
     labeled=None,       # folder with labels: measured after each round, never learned from
+    corrections=None,   # corrections.tsv that a person wrote with `review`: trusted, and junk left out
     seed=0,             # of everything
     resume=False,       # go on with an unfinished run at `out`
     device=None,        # torch device; None: a GPU where there is one
@@ -289,12 +304,13 @@ def selftrain(
         names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say)
         test = WordImages(labeled) if labeled is not None else None
         synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 128)
+        trusted, junk = corrected(corrections, names, unlabeled, rec.charset, say)
         pl = PseudoLabels(inks, names, vocabulary(words), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=run_dir(out),
-                          measure=figures_of(test, rec.net.args['height']) if test else None, seed=seed, workers=workers, say=say)
+                          measure=figures_of(test, rec.net.args['height']) if test else None, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
         budget, ckpt = Budget(lr, minutes, steps, warm=.02), Checkpoint(state, dict(seed=seed, crops=len(inks), charset=rec.charset.chars, rounds=rounds, bs=bs, lr=lr))
         learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device), rec.net.to(device), rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
-        return finish_rounds(learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=str(words) if words else None))
+        return finish_rounds(learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=str(words) if words else None, corrections=len(trusted), junk=len(junk)))
 
 # %% ../nbs/10_selftrain.ipynb #3528a9f9
 def run_rounds(learn, pl, ckpt, resume=False):
@@ -344,6 +360,25 @@ def load_crops(
     if len(bad) > 20: say(f'left out {len(bad) - 20} more; report.json names them all')
     if not good: raise ValueError(f'{folder}: none of its {len(names)} images can be used; the first: {next(iter(bad.values()))}')
     return [n for n, _ in good], [a for _, a in good], bad
+
+# %% ../nbs/10_selftrain.ipynb #25c2fc49
+def corrected(
+    path,       # corrections.tsv, or None
+    names,      # names of the crops
+    folder,     # where they lie
+    charset,    # `Charset` the texts must be writable with
+    say=print,  # told of lines that cannot be used
+) -> tuple:     # ({name: text}, set of names of junk)
+    "What a person said about these crops. Raises `ValueError` for a damaged file"
+    if path is None: return {}, set()
+    from hwr_nb.review import load_corrections
+    texts, junk = load_corrections(path)
+    name = {n: n for n in names} | ({str(Path(folder) / n): n for n in names} if isinstance(folder, (str, Path)) else {})
+    lost = [f for f in (*texts, *junk) if f not in name]
+    odd = [f for f, t in texts.items() if f in name and not charset.covers(charset.clean(t))]
+    if lost: say(f'{path}: {len(lost)} of its files are not among the crops, the first {lost[0]!r}; they are not used')
+    if odd: say(f'{path}: {len(odd)} texts have characters outside the charset {charset.name!r}, the first {texts[odd[0]]!r}; they are not used')
+    return {name[f]: charset.clean(t) for f, t in texts.items() if f in name and f not in odd}, {name[f] for f in junk if f in name}
 
 # %% ../nbs/10_selftrain.ipynb #21424908
 def finish_rounds(learn, pl, out, state, base, bad, test, settings):

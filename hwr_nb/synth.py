@@ -7,7 +7,7 @@ __all__ = ['XH', 'SynthStyle', 'typeset', 'long_s', 'shape', 'stroke', 'scan', '
            'contact_sheet', 'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
-import os
+import math, os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, asdict
 from pathlib import Path
@@ -28,7 +28,7 @@ class SynthStyle:
     slant: tuple = (-.25, .55)      # horizontal shift per unit of height, added to the font's own slant; 0.5 leans about 27 degrees to the right
     rotation: tuple = (-3., 3.)     # of the baseline, degrees, counter-clockwise
     pen: tuple = (.35, 1.1)         # radius of the pen's softness, pixels of the drawn word
-    weight: tuple = (.2, .6)        # level at which the soft stroke is cut, as a share of its peak: low is a broad pen, high a fine one
+    weight: tuple = (.2, .68)       # level at which the soft stroke is cut, as a share of its peak: low is a broad pen, high a fine one
     edge: tuple = (1.8, 5.)         # sharpness of the stroke's edge: gain at the cut
     ink: tuple = (0., 110.)         # grey of the ink, 0 black
     fade: tuple = (0., .45)         # how much the ink pales along the word, as a share
@@ -93,17 +93,14 @@ def shape(
 ) -> Image.Image:       # the strokes in their new shape
     "Scale, stretch, shear and turn the strokes in one step"
     w, h = im.size
-    t = np.deg2rad(rotation)
-    c, s = np.cos(t), np.sin(t)
-    # forward map on (x right, y down): stretch and scale, shear, turn
-    a = np.array([[c, s], [-s, c]]) @ np.array([[1, -slant], [0, 1]]) @ np.diag([scale * stretch, scale])
-    corners = a @ np.array([[0, w, 0, w], [0, 0, h, h]])
-    lo, hi = corners.min(1) - pad, corners.max(1) + pad
-    size = tuple(np.maximum(np.ceil(hi - lo).astype(int), 1))
-    back = np.linalg.inv(a)
-    off = back @ lo
-    f = (back[0, 0], back[0, 1], off[0], back[1, 0], back[1, 1], off[1])
-    return im.transform(size, Image.Transform.AFFINE, f, Image.Resampling.BILINEAR)
+    c, s = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
+    # forward map on (x right, y down): stretch and scale, shear, turn; [[p, q], [r, t]] is the product of the three
+    p, q, r, t = c * scale * stretch, (s - c * slant) * scale, -s * scale * stretch, (c + s * slant) * scale
+    x0, x1 = min(0, p * w) + min(0, q * h) - pad, max(0, p * w) + max(0, q * h) + pad
+    y0, y1 = min(0, r * w) + min(0, t * h) - pad, max(0, r * w) + max(0, t * h) + pad
+    det = p * t - q * r
+    f = (t / det, -q / det, (t * x0 - q * y0) / det, -r / det, p / det, (p * y0 - r * x0) / det)
+    return im.transform((max(1, math.ceil(x1 - x0)), max(1, math.ceil(y1 - y0))), Image.Transform.AFFINE, f, Image.Resampling.BILINEAR)
 
 # %% ../nbs/03_synth.ipynb #9df27d16
 def stroke(
@@ -113,14 +110,13 @@ def stroke(
     edge: float,        # gain at the cut
 ) -> np.ndarray:        # float32 [h, w], 0 paper to 1 full ink
     "Strokes of another weight: soften, then cut"
-    a = np.asarray(im.filter(ImageFilter.GaussianBlur(pen)), dtype=np.float32)
-    a = a * (1 / max(float(a.max()), 1.))
-    return np.clip((a - weight) * edge + .5, 0, 1) * (a > .04)
+    a = np.asarray(im.filter(ImageFilter.GaussianBlur(pen)))
+    level = np.arange(256, dtype=np.float32) / max(int(a.max()), 1)
+    return (np.clip((level - weight) * edge + .5, 0, 1) * (level > .04))[a]      # one look into a table of the 256 greys
 
 def _ramp(rng, w, amount):
     "A slow curve over `w` columns between 1-amount and 1"
-    k = rng.random(4)
-    return (1 - amount * np.interp(np.linspace(0, 3, w), np.arange(4), k)).astype(np.float32)
+    return (1 - amount * np.interp(np.arange(w) * (3 / max(w - 1, 1)), (0, 1, 2, 3), rng.random(4))).astype(np.float32)
 
 def scan(
     ink: np.ndarray,    # float32 [h, w], 0 paper to 1 full ink
@@ -133,12 +129,12 @@ def scan(
     if rng.random() < style.p_clean: return (255 - 255 * ink).astype(np.uint8)
     paper = u(style.paper)
     dark = min(u(style.ink), paper - 60)
-    tone = np.linspace(0, u(style.shade) * rng.choice([-1, 1]), w, dtype=np.float32)
-    grey = paper + tone - ink * _ramp(rng, w, u(style.fade)) * (paper + tone - dark)
+    tone = paper + np.arange(w, dtype=np.float32) * np.float32(u(style.shade) * (1 if rng.random() < .5 else -1) / max(w - 1, 1))
+    grey = tone - ink * (_ramp(rng, w, u(style.fade)) * (tone - dark))
     b = u(style.blur)
     if b > .3: grey = np.asarray(Image.fromarray(grey.clip(0, 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(b)), dtype=np.float32)
     grey = grey + rng.standard_normal((h, w), dtype=np.float32) * np.float32(u(style.noise))
-    return np.clip(grey, 0, 255).astype(np.uint8)
+    return np.clip(grey, 0, 255, out=grey).astype(np.uint8)
 
 # %% ../nbs/03_synth.ipynb #23adfdea
 def crop(
@@ -151,7 +147,9 @@ def crop(
     l, r, t, b = rng.uniform(style.margin[0], style.margin[1], 4) * xh
     if rng.random() < style.p_tall: t, b = rng.uniform(0, 1.2, 2) * xh
     l, r, t, b = int(l), int(r), int(t), int(b)
-    out = np.pad(ink, ((t, b), (l, r)))
+    h, w = ink.shape
+    out = np.zeros((h + t + b, w + l + r), np.float32)
+    out[t:t+h, l:l+w] = ink
     h, w = out.shape
     if rng.random() < style.p_neighbor:
         k = max(1, int(h * rng.uniform(.05, .2)))
@@ -220,7 +218,7 @@ def word_sampler(
     if words is None: words = WordDistribution.default('en')
     elif not isinstance(words, WordDistribution): words = WordDistribution.from_tsv(words)
     dist = words.restrict(charset=charset, max_len=24)
-    return WordSampler(dist, power=.7, ngram=NgramModel.fit(dist), charset=charset, p_number=.06 if any(d in charset for d in '0123456789') else 0)
+    return WordSampler(dist, power=.8, ngram=NgramModel.fit(dist), charset=charset, p_number=.06 if any(d in charset for d in '0123456789') else 0)
 
 def _tight(ink, level=.15):
     "The part of `ink` that has strokes"

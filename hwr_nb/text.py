@@ -7,6 +7,7 @@ __all__ = ['nfc', 'graphemes', 'fold', 'Charset']
 
 # %% ../nbs/00_text.ipynb #bb4514db
 import difflib, unicodedata, regex
+from collections import Counter
 from pathlib import Path
 from fastcore.basics import patch
 
@@ -48,11 +49,11 @@ class Charset:
         "Raises `ValueError` for no characters, one given twice, whitespace, or an item that is not one character"
         cs = graphemes(chars) if isinstance(chars, str) else [nfc(c) for c in chars]
         if not cs: raise ValueError("a charset needs at least one character: give a string such as 'abc' or a name such as 'en'")
-        bad = [c for c in cs if len(graphemes(c))!=1 or not c.strip() or not c.isprintable() or unicodedata.category(c[0])[0]=='M']
+        bad = [c for c in cs if len(graphemes(c))!=1 or c[0].isspace() or not c.isprintable() or unicodedata.category(c[0])[0]=='M']
         if bad: raise ValueError(f"{bad[0]!r} cannot be a character of a charset: each must be one visible character, "
                                  "and no whitespace; leave it out")
-        twice = sorted({c for c in cs if cs.count(c)>1}) if len(set(cs))<len(cs) else []
-        if twice: raise ValueError(f"a charset has each character once, but {' '.join(twice)} came more than once: remove the repeats")
+        twice = sorted(c for c,n in Counter(cs).items() if n>1)
+        if twice: raise ValueError(f"a charset has each character once, but {' '.join(twice[:20])} came more than once: remove the repeats")
         self.chars,self.name,self._ix = cs,name,{c:i for i,c in enumerate(cs, 1)}
 
     def __len__(self): return len(self.chars)

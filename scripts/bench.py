@@ -1,56 +1,106 @@
-"""Speed of synthesis, training and reading on this machine, one JSON line per figure (medians of three repeats).
+"""Speed of synthesis, training and reading on this machine, one JSON line per figure, medians of three repeats.
 
-    python scripts/bench.py            # on a quiet machine
+    python scripts/bench.py [--peer PYTHON --fonts DIR] [--out FILE.json] [WHAT...]
+
+Run it on a quiet machine. WHAT is any of synth, train, read, start (all without it). With `--peer`, an interpreter that has the packages named in bench_peers.py, their tools are measured in the same run on the same words,
+with the .ttf and .otf files in DIR. Every figure is taken in a process of its own.
 """
-import json, os, statistics, tempfile, time
+import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
-import torch
+HERE = Path(__file__).resolve()
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
-from hwr_nb.data import WordImages, ink_image, word_dls
-from hwr_nb.learner import Budget, hwr_learner
-from hwr_nb.model import HTRNet
-from hwr_nb.pretrain import training_fonts
-from hwr_nb.recognize import Recognizer
-from hwr_nb.synth import WordSynth, synth_folder
-from hwr_nb.text import Charset
+def say(what, values, **more): print(json.dumps(dict(what=what, median=round(statistics.median(values), 2), all=[round(v, 2) for v in values], **more)), flush=True)
+def timed(f): t = time.perf_counter(); f(); return time.perf_counter() - t
+def rates(n, f, repeats=3): return [n / timed(f) for _ in range(repeats)]
+def peak_mb(who=resource.RUSAGE_SELF): return round(resource.getrusage(who).ru_maxrss / 1024)
 
-REPEATS = 3
+def synth(words):
+    from hwr_nb.data import ink_image
+    from hwr_nb.synth import WordSynth, synth_folder
+    ws, n = WordSynth(seed=5), 1000
+    some = [ws[i] for i in range(300)]
+    say('synthesis, images/s on one core, in memory', rates(n, lambda: [ws[i] for i in range(n)]))
+    say('width over height of an ink image, mean', [statistics.mean(ink_image(a).shape[1] / 32 for a, _ in some)])
+    for k in (1, CORES):
+        with tempfile.TemporaryDirectory() as d:
+            full = [timed(lambda: synth_folder(Path(d)/f'{k}-{r}', 2000, workers=k)) for r in range(3)]
+            less = [timed(lambda: synth_folder(Path(d)/f'{k}-{r}-', 500, workers=k)) for r in range(3)]
+        say('synthesis to PNG files, images/s, without the start', [1500 / (a - b) for a, b in zip(full, less)], workers=k)
 
-def say(what, values, **more): print(json.dumps(dict(what=what, median=round(statistics.median(values), 1), all=[round(v, 1) for v in values], **more)), flush=True)
-
-def timed(f):
-    t = time.perf_counter(); f(); return time.perf_counter() - t
-
-def synthesis(n=1500):
-    ws = WordSynth(seed=5); [ws[i] for i in range(300)]
-    say('synthesis, images/s per core, in memory', [n / timed(lambda: [ws[i] for i in range(k * n, (k + 1) * n)]) for k in range(REPEATS)])
-    ws = [WordSynth(seed=5)[i][0] for i in range(300)]
-    say('mean width over height of an ink image', [statistics.mean(ink_image(a).shape[1] / 32 for a in ws)])
-
-def training(steps=40):
-    charset = Charset.named('en')
-    dls = word_dls(WordSynth(seed=6, fonts=training_fonts()[0], n=1 << 40), WordSynth(seed=7, n=64), charset, 64, 1, steps, 3)
+def train(words):
+    import torch
+    from hwr_nb.augment import BatchAugment
+    from hwr_nb.data import word_dls
+    from hwr_nb.learner import Budget, Callback, hwr_learner
+    from hwr_nb.model import HTRNet, ctc_loss
+    from hwr_nb.synth import WordSynth
+    from hwr_nb.text import Charset
+    charset, steps = Charset.named('en'), 60
+    dls = word_dls(WordSynth(seed=6, n=1 << 40), WordSynth(seed=7, n=64), charset, 64, 1, steps, 3)
+    batches = [b for b, _ in zip(dls.train, range(32))]
+    net, aug, parts = HTRNet(len(charset) + 1), BatchAugment(), dict(augmentation=0., forward=0., backward=0., optimizer=0.)
+    opt = torch.optim.AdamW(net.parameters(), 1e-4, fused=True)
+    def step(x, w, y):
+        t = [time.perf_counter()]; tick = lambda: t.append(time.perf_counter())
+        x = aug(x, w); tick()
+        loss = ctc_loss(net(x, w), y); tick()
+        loss.backward(); tick()
+        opt.step(); opt.zero_grad(); tick()
+        for k, a, b in zip(parts, t, t[1:]): parts[k] += b - a
+    for b in batches[:6]: step(*b)
+    parts.update(dict.fromkeys(parts, 0.))
+    out = rates(64 * 26, lambda: [step(*b) for b in batches[6:]])
+    say('training step, words/s, one after the other', out, threads=torch.get_num_threads(), shares={k: round(v / sum(parts.values()), 3) for k, v in parts.items()})
     learn = hwr_learner(dls, HTRNet(len(charset) + 1), charset, cbs=Budget(1e-3, steps=10**6))
     learn.remove_cbs([c for c in learn.cbs if c.name in ('lines', 'progress')])
-    rates = []
-    with learn.no_logging():
-        learn.fit(1)                                    # warm-up
-        for _ in range(REPEATS): rates.append(64 * steps / timed(lambda: learn.fit(1)))
-    say('training, words/s, whole loop with drawing and augmentation', rates, threads=torch.get_num_threads())
+    class Clock(Callback):
+        def before_train(self): out.append(-time.perf_counter())
+        def after_train(self): out.append(time.perf_counter())
+    learn.add_cb(Clock()); out.clear()
+    with learn.no_logging(), learn.no_bar(): learn.fit(4)
+    say('training, words/s, whole loop with drawing and augmentation', [64 * steps / (a + b) for a, b in zip(out[::2], out[1::2])][1:], threads=torch.get_num_threads(), peak_mb=peak_mb(), peak_mb_of_a_worker=peak_mb(resource.RUSAGE_CHILDREN),
+        parameters=sum(p.numel() for p in net.parameters()))
 
-def reading(n=1000):
-    rec = Recognizer.load('base')
+def read(words):
+    import torch
+    from hwr_nb.data import WordImages
+    from hwr_nb.recognize import Recognizer, open_inks
+    rec, wi = Recognizer.load('base'), WordImages(words)
+    n, threads = len(wi), torch.get_num_threads()
+    rec.read(wi.files[:100])
+    inks, _ = open_inks(wi.files)
+    say('reading from memory, words/s', rates(n, lambda: rec.read_inks(inks)), threads=threads)
+    say('reading PNG files, words/s', rates(n, lambda: rec.read(wi)), threads=threads, peak_mb=peak_mb())
+    say('latency of one crop, ms', [1000 * timed(lambda: [rec.read(f) for f in wi.files[:50]]) / 50 for _ in range(3)], threads=threads)
+
+def start(words):
+    file = str(next(Path(words).glob('*.png')))
+    say('hwr-read, seconds from start to the answer for one crop', [timed(lambda: subprocess.run([Path(sys.executable).with_name('hwr-read'), file], check=True, capture_output=True)) for _ in range(3)])
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('what', nargs='*', metavar='WHAT'); p.add_argument('--peer'); p.add_argument('--fonts'); p.add_argument('--out', type=Path)
+    a = p.parse_args()
+    if a.peer and not a.fonts: p.error('--peer needs --fonts')
+    import torch
+    from hwr_nb.synth import synth_folder
+    caps = torch.cpu.get_capabilities()
+    lines = [json.dumps(dict(what='machine', cores=CORES, torch=torch.__version__, load=round(os.getloadavg()[0], 2), has=[k for k, v in caps.items() if v is True and k.startswith(('avx', 'amx'))]))]
+    print(lines[0], flush=True)
+    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, [], CORES), ('start', CORES, [], 1)]
     with tempfile.TemporaryDirectory() as d:
-        synth_folder(Path(d) / 'words', n, seed=8)
-        wi = WordImages(Path(d) / 'words', labels=None)
-        rec.read(wi.files[:100])
-        for threads in (1, torch.get_num_threads()):
-            torch.set_num_threads(threads)
-            say('reading PNG files, words/s', [n / timed(lambda: rec.read(wi)) for _ in range(REPEATS)], threads=threads)
-        one = wi.files[:50]
-        say('latency of one crop, ms', [1000 * timed(lambda: [rec.read(f) for f in one]) / 50 for _ in range(REPEATS)])
+        synth_folder(Path(d)/'words', 1000, seed=8, workers=CORES)
+        for what, omp, peers, n in jobs:
+            if a.what and what not in a.what: continue
+            runs = [[sys.executable, HERE, '--inner', what, f'{d}/words']] + [[a.peer, HERE.with_name('bench_peers.py'), w, f'{d}/words', a.fonts] for w in peers if a.peer]
+            for run in runs:
+                r = subprocess.run(run, env=os.environ | dict(OMP_NUM_THREADS=str(omp)), stdout=subprocess.PIPE, text=True)
+                print(r.stdout, end='', flush=True); lines += r.stdout.splitlines()
+                if r.returncode: print(json.dumps(dict(what=str(run[2]), skipped=f'ended with exit code {r.returncode}')), flush=True)
+    if a.out: a.out.write_text(json.dumps([json.loads(l) for l in lines if l.startswith('{')], indent=1) + '\n')
 
 if __name__ == '__main__':
-    print(json.dumps(dict(what='machine', cores=os.cpu_count(), torch=torch.__version__, capabilities=[k for k, v in torch.cpu.get_capabilities().items() if v is True and k.startswith(('avx', 'amx'))])))
-    synthesis(); training(); reading()
+    if sys.argv[1:2] == ['--inner']: globals()[sys.argv[2]](sys.argv[3])
+    else: main()
