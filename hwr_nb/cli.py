@@ -199,6 +199,7 @@ def hwr_selftrain(
     rounds:count=6,      # of labeling and training
     words:Path=None,     # words one may expect, word<TAB>count lines; default: shipped English words
     labeled:Path=None,   # folder with labels.tsv, to measure each round with; nothing else looks at it
+    corrections:Path=None, # corrections.tsv of the reviewer: its readings are trusted, its junk left out
     seed:natural=0,      # of everything random
     resume:bool=False,   # go on with the run that was stopped
     device:str=None,     # cpu, cuda, ...; default: a GPU where there is one
@@ -207,7 +208,7 @@ def hwr_selftrain(
     "Phase 2: adapt a recognizer to crops that nobody has transcribed"
     from hwr_nb.selftrain import selftrain
     from hwr_nb.pretrain import run_dir
-    rec = selftrain(model, unlabeled, out, minutes, rounds=rounds, words=words, labeled=labeled, seed=seed, resume=resume, device=device, say=tell)
+    rec = selftrain(model, unlabeled, out, minutes, rounds=rounds, words=words, labeled=labeled, corrections=corrections, seed=seed, resume=resume, device=device, say=tell)
     tell(f'{out}: {rec}')
     report = run_dir(out)/'report.json'
     bad = [e for e in json.loads(report.read_text(encoding='utf-8'))['left_out'].values() if e != 'blank']

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'FOREIGN', 'STEP', 'open_image', 'ink_map',
-           'ink_image', 'atomic_write', 'Label', 'read_labels', 'find_images', 'WordImages', 'collate', 'column_mask',
-           'BucketStream', 'WordDL', 'word_dls']
+           'ink_image', 'atomic_write', 'tsv', 'Label', 'read_labels', 'find_images', 'WordImages', 'collate',
+           'column_mask', 'BucketStream', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
 import csv, io, os
@@ -141,6 +141,13 @@ def _sync(folder):
         fd = os.open(folder, os.O_RDONLY)
         try: os.fsync(fd)
         finally: os.close(fd)
+
+# %% ../nbs/04_data.ipynb #10516bae
+def tsv(
+    s,          # any text
+) -> str:       # the same without tabs and line ends
+    "Text that fits a cell of a TSV file: backslash, tab and line ends written as in C"
+    return str(s).replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n').replace('\r', '\\r')
 
 # %% ../nbs/04_data.ipynb #a3a89065
 @dataclass

@@ -299,8 +299,8 @@ def load_model(
     try:
         a, cs = meta['args'], Charset([str(c) for c in meta['charset']['chars']], str(meta['charset']['name']))
         ints = [a['n_classes'], a['height'], a['hidden'], a['layers'], *a['dims']]
-        ok = len(a['dims']) == 5 and all(type(v) is int and 0 < v <= 4096 for v in ints) and a['layers'] <= 8 and a['height'] <= 256 and a['n_classes'] == len(cs) + 1
-    except (KeyError, TypeError, ValueError): ok = False
+        ok = len(a['dims']) == 5 and all(type(v) is int and 0 < v <= 4096 for v in ints) and a['layers'] <= 8 and a['height'] <= 256 and a['n_classes'] == len(cs) + 1 and 0 <= float(a.get('drop', .1)) < 1
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError): ok = False
     if not ok: no('its header describes no network that can be built; it is damaged.')
     with torch.device('meta'): net = HTRNet(**{k: a[k] for k in ('n_classes', 'height', 'dims', 'hidden', 'layers')}, drop=float(a.get('drop', .1)))
     want = {k: v.shape for k, v in net.state_dict().items() if 'num_batches' not in k}

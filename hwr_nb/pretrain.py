@@ -79,7 +79,7 @@ def _holder(
 @contextmanager
 def _alone(
     out,            # model file the run will write
-    patience=20,    # seconds to wait for a lock whose process has ended
+    patience=30,    # seconds to wait for a lock whose process has ended
 ):
     "Hold the lock of a place. Raises `ValueError` naming the process that has it"
     lock, pid, until = FileLock(out.with_suffix('.lock')), out.with_suffix('.pid'), time.monotonic() + patience

@@ -65,9 +65,9 @@ class Recognizer:
     ):
         "Load a model. Raises `ValueError` saying what is wrong with the file"
         net, charset, meta = load_model(model_path(name))
-        cal = meta.get('calibration')
-        if not (isinstance(cal, dict) and all(isinstance(cal.get(k), (int, float)) for k in 'ab')): cal = None
-        return cls(net.to(device), charset, cal, meta.get('provenance'))
+        cal, prov = meta.get('calibration'), meta.get('provenance')
+        if not (isinstance(cal, dict) and all(type(cal.get(k)) in (int, float) and abs(cal[k]) < 1e6 for k in 'ab')): cal = None
+        return cls(net.to(device), charset, cal, prov if isinstance(prov, dict) else None)
 
     def save(self,
         path,           # NAME.safetensors
@@ -76,8 +76,8 @@ class Recognizer:
         return save_model(path, self.net, self.charset, self.calibration, self.provenance)
 
     def __repr__(self):
-        n = sum(p.numel() for p in self.net.parameters()) / 1e6
-        return f'Recognizer({n:.1f} M parameters, charset {self.charset.name!r} of {len(self.charset)}, {self.provenance.get("phase", "untrained")})'
+        n, phase = sum(p.numel() for p in self.net.parameters()) / 1e6, str(self.provenance.get('phase', 'untrained'))
+        return f'Recognizer({n:.1f} M parameters, charset {self.charset.name!r} of {len(self.charset)}, {phase if phase.isprintable() else "unknown"})'
 
 # %% ../nbs/11_recognize.ipynb #14ce6eca
 @patch

@@ -14,9 +14,8 @@ import ipywidgets as W
 from fastcore.basics import patch
 from PIL import Image
 
-from .data import atomic_write, open_image
+from .data import atomic_write, open_image, tsv
 from .recognize import Reading
-from .selftrain import tsv
 from .text import nfc
 
 # %% ../nbs/15_review.ipynb #9bcbd3af

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RARE', 'LENGTHS', 'vocabulary', 'plausible', 'select', 'distort', 'label', 'MixedWords', 'judge', 'luck',
-           'PseudoLabels', 'tsv', 'selftrain', 'run_rounds', 'lexicon_of', 'figures_of', 'load_crops', 'corrected',
+           'PseudoLabels', 'selftrain', 'run_rounds', 'lexicon_of', 'figures_of', 'load_crops', 'corrected',
            'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
@@ -17,10 +17,10 @@ from fastai.callback.core import CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
 from .corpus import WordDistribution
-from .data import BucketStream, WordDL, WordImages, atomic_write, collate, ink_image, word_dls
+from .data import BucketStream, WordDL, WordImages, atomic_write, collate, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner
 from .model import save_model
-from .pretrain import Checkpoint, pick_device, run_dir, run_place, word_sources
+from .pretrain import Checkpoint, pick_device, run_dir, run_place, sha, word_sources
 
 # %% ../nbs/10_selftrain.ipynb #9e9552a2
 RARE = {1: 5e-4, 2: 5e-5, 3: 3e-6}      # least share of running text for a word of so many letters
@@ -232,12 +232,6 @@ def tell(self: PseudoLabels):
         w = csv.DictWriter(f, list(r)); w.writeheader()
         for row in self.rows: w.writerow({k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()})
 
-def tsv(
-    s,          # any text
-) -> str:       # the same without tabs and line ends
-    "Text that fits a cell of a TSV file: backslash, tab and line ends written as in C"
-    return str(s).replace('\\', '\\\\').replace('\t', '\\t').replace('\n', '\\n').replace('\r', '\\r')
-
 # %% ../nbs/10_selftrain.ipynb #8730e08f
 @patch
 def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
@@ -296,7 +290,7 @@ def selftrain(
     say=print,          # where lines of progress go
 ):                      # `Recognizer`: the best round by the label-free score
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
-    from hwr_nb.recognize import Recognizer
+    from hwr_nb.recognize import Recognizer, model_path
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
     device, rec, minutes = pick_device(device), Recognizer.load(model), minutes or (None if steps else 15)
     with run_place(out, resume) as (out, state):
@@ -307,7 +301,7 @@ def selftrain(
         trusted, junk = corrected(corrections, names, unlabeled, rec.charset, say)
         pl = PseudoLabels(inks, names, vocabulary(words), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=run_dir(out),
                           measure=figures_of(test, rec.net.args['height']) if test else None, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
-        budget, ckpt = Budget(lr, minutes, steps, warm=.02), Checkpoint(state, dict(seed=seed, crops=len(inks), charset=rec.charset.chars, rounds=rounds, bs=bs, lr=lr))
+        budget, ckpt = Budget(lr, minutes, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), charset=rec.charset.chars, rounds=rounds, bs=bs, lr=lr))
         learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device), rec.net.to(device), rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return finish_rounds(learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=str(words) if words else None, corrections=len(trusted), junk=len(junk)))
