@@ -14,7 +14,7 @@ def readings(run, base, new, folder, n=6):
     files = [f for f, t in tables[0].items() if t != tables[-1].get(f)]
     files = [files[i] for i in np.random.default_rng(0).permutation(len(files))[:n]]
     first, last = ({f: r.text for f, r in zip(files, m.read([folder/f for f in files]))} for m in (base, new))
-    plain = {k: t for k, t in enumerate(tables) if k >= len(tables) / 2}      # before that a word list helps with the labels
+    plain = {k: t for k, t in enumerate(tables) if k >= len(tables) * 2 / 3}     # before that a word list helps with the labels
     return [dict(file=f, rounds={'before': first[f], **{f'round {k}': t.get(f, '') for k, t in plain.items()}, 'after': last[f]}) for f in files]
 
 def main():
