@@ -553,7 +553,7 @@ def test_killed_three_times(tmp_path, whole):
 
 @linux
 def test_killed_with_workers(tmp_path):
-    "SIGKILL of a run whose workers live on for seconds and hold its lock | kill -9, and --resume at once | waits for them and goes on"
+    "SIGKILL of a run whose workers live on for seconds | kill -9 with a worker, and --resume at once | goes on"
     out = tmp_path/'m.safetensors'
     assert run(training, out, at='averages:4', workers=1)==-signal.SIGKILL
     assert run(training, out, resume=True)==0
