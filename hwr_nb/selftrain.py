@@ -301,7 +301,7 @@ def selftrain(
         trusted, junk = corrected(corrections, names, unlabeled, rec.charset, say)
         pl = PseudoLabels(inks, names, vocabulary(words), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=run_dir(out),
                           measure=figures_of(test, rec.net.args['height']) if test else None, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
-        budget, ckpt = Budget(lr, minutes, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), charset=rec.charset.chars, rounds=rounds, bs=bs, lr=lr))
+        budget, ckpt = Budget(lr, minutes, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, rounds=rounds, bs=bs, lr=lr))
         learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device), rec.net.to(device), rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return finish_rounds(learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=str(words) if words else None, corrections=len(trusted), junk=len(junk)))

@@ -38,6 +38,7 @@ def refuses(name, *args, words=()):
 
 @pytest.fixture(scope='session', autouse=True)
 def scratch(tmp_path_factory):
+    import hwr_nb.recognize         # what the tests time is the work, not the import
     os.environ['FAULTS'] = str(tmp_path_factory.mktemp('scripts'))
 
 @pytest.fixture(scope='session')
@@ -595,6 +596,7 @@ def hold(out, held, free):
 
 def test_two_runs_in_one_place(tmp_path):
     "two runs in one folder | a second run while the first one works, with and without --resume, checkpoint there or not | refused at once, naming the first one's process; never told to delete its state"
+    import hwr_nb.pretrain          # what is timed is the refusal, not the import
     held, free, out = ctx.Event(), ctx.Event(), tmp_path/'m.safetensors'
     p = start(hold, out, held, free)
     try:
