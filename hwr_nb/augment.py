@@ -25,6 +25,8 @@ def bend(
     elastic=1.2,        # root mean square of the elastic field, pixels
     rhythm=0.,          # largest root mean square of the shift along the line that varies from letter to letter, pixels
     wander=0.,          # the same across the line, pixels
+    swell=0.,           # the same of the height, as a share of it
+    lean=0.,            # the same of the shear, shift per unit of height
 ) -> Tensor:            # float [B, 1, H, W]
     "Shear, turn, stretch, shift and warp each word of a batch in its own way"
     B, _, H, W = x.shape
@@ -33,10 +35,11 @@ def bend(
     xs = torch.arange(W, device=x.device, dtype=x.dtype)[None, None, :] - (widths[:, None, None] - 1) / 2
     field = torch.randn(B, 2, max(2, H // 8), max(2, W // 8), device=x.device)
     field = F.interpolate(field, (H, W), mode='bilinear', align_corners=True) * (elastic * 1.5)
-    line = torch.randn(B, 2, max(2, W // 16 + 1), device=x.device) * torch.rand(B, 2, 1, device=x.device) * torch.tensor([[rhythm], [wander]], device=x.device) * 1.2
-    field = field + F.interpolate(line, W, mode='linear', align_corners=True)[:, :, None]
-    gx = xs * (1 + u(scale)) + ys * u(shear) + u(shift) + field[:, 0]
-    gy = ys * (1 + u(scale)) + xs * u(turn) + u(shift) + field[:, 1]
+    amount = torch.tensor([[rhythm], [wander], [swell], [lean]], device=x.device) * 1.2
+    line = torch.randn(B, 4, max(2, W // 16 + 1), device=x.device) * torch.rand(B, 4, 1, device=x.device) * amount
+    line = F.interpolate(line, W, mode='linear', align_corners=True)[:, :, None]
+    gx = xs * (1 + u(scale)) + ys * (u(shear) + line[:, 3]) + u(shift) + field[:, 0] + line[:, 0]
+    gy = ys * (1 + u(scale) + line[:, 2]) + xs * u(turn) + u(shift) + field[:, 1] + line[:, 1]
     gx = (gx + (widths[:, None, None] - 1) / 2) * (2 / max(W - 1, 1)) - 1
     gy = gy * (2 / (H - 1))
     return F.grid_sample(x, torch.stack([gx, gy], 3), mode='bilinear', align_corners=True)
@@ -61,6 +64,7 @@ def inks(
     pale=.5,        # largest loss of ink, share
     grain=.08,      # largest standard deviation of the grain
     patches=2,      # rectangles erased per word, at most
+    gap=0.,         # probability that up to 12 neighboring columns are erased too
 ) -> Tensor:        # float [B, 1, H, W]
     "Paler, fading, grainy ink with pieces missing"
     B, _, H, W = x.shape
@@ -74,14 +78,16 @@ def inks(
         h, w = torch.rand(B, 1, 1, device=dev) * 7, torch.rand(B, 1, 1, device=dev) * 4
         h = h * (torch.rand(B, 1, 1, device=dev) < .5)
         x = x * ~(((ys - cy).abs() < h) & ((xs - cx).abs() < w))[:, None]
-    return x
+    if not gap: return x
+    cx, w = torch.rand(B, 1, 1, device=dev) * widths[:, None, None], torch.rand(B, 1, 1, device=dev) * 6 * (torch.rand(B, 1, 1, device=dev) < gap)
+    return x * ~((xs - cx).abs() < w)[:, None]
 
 # %% ../nbs/05_augment.ipynb #66c0748a
 @dataclass
 class BatchAugment:
     "Augment a batch of ink images: `aug(x, widths)`"
     strength: float = 1.    # factor on every amount; 0: no change, 1: the default for training
-    patches: int = 2        # erased rectangles per word, at most
+    patches: int = 2        # erased rectangles per word, at most; 0: no gaps either
 
     def __call__(self,
         x: Tensor,          # uint8 0..255 or float 0..1 [B, 1, H, W] ink
@@ -90,6 +96,6 @@ class BatchAugment:
         x = x.float() / 255 if x.dtype == torch.uint8 else x
         s = self.strength
         if s <= 0: return x
-        x = pens(bend(x, widths, .2*s, .03*s, .12*s, 1.5*s, 1.2*s, 2.5*s, 1.2*s), min(1., s))
-        x = inks(x, widths, min(.8, .55*s), .1*s, self.patches)
+        x = pens(bend(x, widths, .2*s, .03*s, .12*s, 1.5*s, 1.2*s, 3*s, 1.2*s, .12*s, .15*s), min(1., s))
+        x = inks(x, widths, min(.8, .55*s), .1*s, self.patches, .25 if self.patches else 0)
         return x * column_mask(widths, x.shape[3])[:, None, None]

@@ -225,11 +225,13 @@ def hwr_eval(
 ):
     "Measure a recognizer on labeled crops: CER, WER and more, with 95 % intervals"
     from hwr_nb.data import WordImages
-    from hwr_nb.recognize import Recognizer
+    from hwr_nb.recognize import Recognizer, model_path
+    from hwr_nb.pretrain import sha
     rec,words = Recognizer.load(model),WordImages(labeled)
     file_to_write(json, model, lexicon, labeled/'labels.tsv', labeled/'labels.csv', *words.files)
     report = rec.evaluate(words, lexicon=_lexicon(lexicon))
     print(report)
+    report.provenance |= dict(model=str(model), model_hash=sha(model_path(model).read_bytes()))
     if json: report.to_json(json)
     if bad := report.errors: raise ValueError(f'{len(bad):,} of {len(words):,} could not be opened and count as read wrong; the first: {next(iter(bad.values()))}')
 

@@ -212,7 +212,7 @@ def pick(self:FontBook,
 def missing(self:FontBook,
         charset, # `Charset`, the name of one, or a string of characters
     )->list: # characters that no font of the book can draw
-    "The characters of `charset` that no font of this book draws: empty before synthesis starts, or it will stop on the way"
+    "The characters of `charset` that no font of this book draws: words with one of them cannot be drawn"
     return [c for c in _chars(charset) if not self._cumulative(self._mask(c))[0]]
 
 @patch
@@ -390,10 +390,12 @@ def from_folder(cls:FontBook,
     "Check a folder font by font. Raises FileNotFoundError without a folder, ValueError if no font in it can serve"
     d = Path(path)
     if not d.is_dir(): raise FileNotFoundError(f'no folder of fonts at {path}: give a folder with .ttf, .otf or .woff2 files')
-    paths = sorted(p for p in d.rglob('*') if p.suffix.lower() in ('.ttf','.otf','.woff2') and p.is_file())
-    if not paths: raise ValueError(f'no .ttf, .otf or .woff2 file in {path}')
+    shut = []
+    paths = sorted(p for at,_,names in os.walk(d, onerror=shut.append) for p in (Path(at)/n for n in names) if p.suffix.lower() in ('.ttf','.otf','.woff2') and p.is_file())
+    shut = [dict(file=f'{Path(e.filename).relative_to(d).as_posix()}/', used=False, reason=f'cannot be opened ({e.strerror})', missing='') for e in shut]
+    if not paths: raise ValueError(f'no .ttf, .otf or .woff2 file in {path}' + ''.join(f"; {r['file']} {r['reason']}" for r in shut[:5]))
     fonts,report = zip(*[check_font(p, charset, min_cover) for p in paths])
-    report = [{**r, 'file': p.relative_to(d).as_posix()} for p,r in zip(paths, report)]
+    report = [{**r, 'file': p.relative_to(d).as_posix()} for p,r in zip(paths, report)] + shut
     fonts = [f for f in fonts if f]
     if not fonts: raise ValueError(f'none of the {len(paths)} fonts in {path} can serve: '
         + '; '.join(f"{r['file']} {r['reason']}" for r in report[:5]) + ('; ...' if len(report) > 5 else ''))
@@ -405,7 +407,7 @@ def show_report(self:FontBook,
         every:bool=False, # also list the fonts that are used and lack nothing
     ):
     "Print which files were left out and why, and which characters the used ones lack"
-    print(f"{sum(r['used'] for r in self.report)} of {len(self.report)} fonts used")
+    print(f"{sum(r['used'] for r in self.report)} of {sum(not r['file'].endswith('/') for r in self.report)} fonts used")     # with / it is a folder
     for r in self.report:
         if r['used'] and not r['missing'] and not every: continue
         lack = r['missing'] if len(r['missing']) <= 16 else f"{r['missing'][:16]}... ({len(r['missing'])} characters)"

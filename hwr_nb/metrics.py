@@ -194,6 +194,7 @@ class EvalReport:
     empty:float=0. # share of empty readings, without the images that could not be read
     errors:dict=field(default_factory=dict) # file: why it could not be read; counted as wrong
     lexicon:'EvalReport'=None # the same words read with a lexicon
+    provenance:dict=None # model, data, command and versions, where known
     rows:list=field(default_factory=list, repr=False) # a `Row` for each word
 
 # %% ../nbs/07_metrics.ipynb #c13a62e4
@@ -282,8 +283,8 @@ def _plain(x):
 
 @patch
 def to_dict(self:EvalReport)->dict: # plain numbers, lists and dicts
-    "The numbers of the report, without the rows; with `lexicon` only if there is one"
-    d = {k:_plain(v) for k,v in vars(self).items() if k not in ('lexicon','rows')}
+    "The numbers of the report, without the rows; with `lexicon` and `provenance` only if there is one"
+    d = {k:_plain(v) for k,v in vars(self).items() if k not in ('lexicon','rows') and (k,v)!=('provenance',None)}
     return d if self.lexicon is None else {**d, 'lexicon':self.lexicon.to_dict()}
 
 @patch

@@ -250,7 +250,7 @@ def confidence(
     return 1 / (1 + np.exp(-np.clip(calibration['a'] + calibration['b'] * np.maximum(logp, -30.), -50, 50)))
 
 # %% ../nbs/06_model.ipynb #40f79bc1
-FORMAT = 1
+FORMAT = 2      # 1: before ink images had an even pace
 
 def save_model(
     path,           # file to write, ends in .safetensors
@@ -266,7 +266,7 @@ def save_model(
     meta = dict(format=FORMAT, architecture='HTRNet', args=net.args, charset=dict(name=charset.name, chars=charset.chars), height=net.args['height'],
                 calibration=calibration, provenance=provenance or {})
     sd = {k: (v.half() if half and v.is_floating_point() else v).contiguous().cpu() for k, v in net.state_dict().items() if 'num_batches' not in k}
-    data = save_tensors(sd, metadata={'hwr_nb': json.dumps(meta, ensure_ascii=False)})
+    data = save_tensors(sd, metadata={'hwr_nb': json.dumps(meta, ensure_ascii=False).encode('utf-8', 'backslashreplace').decode()})
     with atomic_write(path) as f: f.write(data)
     return path
 
@@ -296,6 +296,7 @@ def load_model(
     "Load a one-file model. Raises `ValueError` where the file is not what it should be"
     path, meta = Path(path), read_header(path)
     def no(why): raise ValueError(f'{path}: {why}')
+    if str(path) != str(path).encode('utf-8', 'replace').decode(): no('its name holds bytes that are no UTF-8; rename it.')      # safetensors cannot open it
     try:
         a, cs = meta['args'], Charset([str(c) for c in meta['charset']['chars']], str(meta['charset']['name']))
         ints = [a['n_classes'], a['height'], a['hidden'], a['layers'], *a['dims']]

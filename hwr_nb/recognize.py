@@ -153,13 +153,17 @@ def _evaluate(self,
 ):                      # `EvalReport`
     "CER, WER, intervals, loss, speed and calibration on labeled crops. Raises `ValueError` without labels"
     from hwr_nb.metrics import evaluate
+    from hwr_nb.pretrain import made, sha
     if words.texts is None: raise ValueError(f'{words.folder}: no labels.tsv there, so nothing can be measured; read it instead.')
     groups, names, loss = words.groups if any(words.groups) else None, words.names(), self._loss(words)
     def count(with_, **kw):
         t, rs = time.perf_counter(), self.read(words, with_)
         return evaluate(words.texts, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
                         errors={n: r.error for n, r in zip(names, rs) if r.error}, **kw)
-    return count(None, lexicon=count(SoftLexicon.load(lexicon, self.charset)) if lexicon is not None else None)
+    if isinstance(lexicon, (str, Path)): lexicon = WordDistribution.load(lexicon)
+    report = count(None, lexicon=count(SoftLexicon.load(lexicon, self.charset)) if lexicon is not None else None)
+    report.provenance = dict(labels_hash=sha(*names, *words.texts), words_hash=sha(*lexicon.words, *lexicon.counts) if isinstance(lexicon, WordDistribution) else None, seed=seed, **made())
+    return report
 
 def _loss(self, words):
     "Mean CTC loss per word, over the words the charset can write; None if there is none"
@@ -188,6 +192,14 @@ class SoftLexicon:
 
     @classmethod
     def load(cls, x, charset): return x if isinstance(x, cls) else cls(WordDistribution.load(x), charset)
+
+    def score(self,
+        ids,    # class numbers of a text
+    ) -> float: # nats; to be added to the log posterior that the network gives it
+        "What the lexicon says for a text, as `decode` counts it"
+        row = lambda k: self.lm(tuple(ids[:k]))
+        said = sum(float(row(k)[c]) for k, c in enumerate(ids)) + float(row(len(ids))[0])
+        return self.kw['weight'] * said + self.kw['bonus'] * len(ids)
 
     def decode(self,
         pred,   # (scores [T, B, n_classes], frames of each word) of a batch

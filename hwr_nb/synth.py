@@ -7,7 +7,7 @@ __all__ = ['XH', 'SynthStyle', 'typeset', 'long_s', 'shape', 'stroke', 'scan', '
            'contact_sheet', 'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
-import math, os
+import math, warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from .text import Charset
-from .corpus import WordDistribution, WordSampler, NgramModel
+from .corpus import WordDistribution, WordSampler, NgramModel, _write
 from .fonts import FontBook
 
 # %% ../nbs/03_synth.ipynb #5e50a7e7
@@ -28,7 +28,7 @@ class SynthStyle:
     slant: tuple = (-.25, .55)      # horizontal shift per unit of height, added to the font's own slant; 0.5 leans about 27 degrees to the right
     rotation: tuple = (-3., 3.)     # of the baseline, degrees, counter-clockwise
     pen: tuple = (.35, 1.1)         # radius of the pen's softness, pixels of the drawn word
-    weight: tuple = (.2, .68)       # level at which the soft stroke is cut, as a share of its peak: low is a broad pen, high a fine one
+    weight: tuple = (.25, .85)       # level at which the soft stroke is cut, as a share of its peak: low is a broad pen, high a fine one
     edge: tuple = (1.8, 5.)         # sharpness of the stroke's edge: gain at the cut
     ink: tuple = (0., 110.)         # grey of the ink, 0 black
     fade: tuple = (0., .45)         # how much the ink pales along the word, as a share
@@ -177,6 +177,7 @@ class WordSynth:
         self.words = word_sampler(words, self.charset)
         self.fonts = FontBook.load(fonts, charset=self.charset)
         self.style = style or SynthStyle()
+        if none := self.fonts.missing(self.charset.chars): warnings.warn(f'no font of {self.fonts.name!r} can draw {" ".join(none[:20])}{" ..." if len(none) > 20 else ""}: words with such characters are not drawn; add a font that has them')
 
     def __len__(self): return self.n
 
@@ -193,14 +194,14 @@ class WordSynth:
         return scan(crop(_tight(ink), xh, s, rng), s, rng), text
 
     def _typeset(self, rng):
-        "A word and its strokes; a font that draws nothing for a word is passed over for another word"
+        "A word and its strokes; a word that no font can draw is passed over for another word"
         for _ in range(20):
             text = self.words(rng)
-            font = self.fonts.pick(rng, text)
-            old = long_s(text) if rng.random() < self.style.p_long_s and 'ſ' in font.chars else text
-            try: return text, typeset(font, old)
-            except ValueError: continue
-        raise ValueError(f'20 words in a row could not be drawn, the last {text!r} with {font.path}; check fonts and words.')
+            try:
+                font = self.fonts.pick(rng, text)
+                return text, typeset(font, long_s(text) if rng.random() < self.style.p_long_s and 'ſ' in font.chars else text)
+            except ValueError as e: why = e
+        raise ValueError(f'20 words in a row could not be drawn; of the last: {why}')
 
     def image(self,
         i: int,             # number of the word
@@ -210,15 +211,15 @@ class WordSynth:
 
 # %% ../nbs/03_synth.ipynb #75c2c1fc
 def word_sampler(
-    words,      # a sampler (any function of a random generator), a `WordDistribution`, a path of a words.tsv, or None: shipped English
+    words,      # a sampler (any function of a random generator), a `WordDistribution`, a path of a words.tsv, or None: those `WordDistribution.expected` of the charset
     charset,    # the `Charset` the words must be writable with
 ):              # a `WordSampler`
     "Whatever describes words, as a sampler"
     if callable(words): return words
-    if words is None: words = WordDistribution.default('en')
+    if words is None: words = WordDistribution.expected(charset)
     elif not isinstance(words, WordDistribution): words = WordDistribution.from_tsv(words)
     dist = words.restrict(charset=charset, max_len=24)
-    return WordSampler(dist, power=.8, ngram=NgramModel.fit(dist), charset=charset, p_number=.06 if any(d in charset for d in '0123456789') else 0)
+    return WordSampler(dist, power=.9, ngram=NgramModel.fit(dist), charset=charset, p_ngram=.07, p_number=.05 if any(d in charset for d in '0123456789') else 0)
 
 def _tight(ink, level=.15):
     "The part of `ink` that has strokes"
@@ -292,7 +293,4 @@ def synth_folder(
     if workers == 1: _start_drawing(synth, out); rows = [r for p in parts for r in _draw_files(p)]
     else:
         with ProcessPoolExecutor(workers, initializer=_start_drawing, initargs=(synth, out)) as ex: rows = [r for p in ex.map(_draw_files, parts) for r in p]
-    tmp = out / f'.labels.{os.getpid()}'
-    tmp.write_text(''.join(f'{name}\t{text}\n' for _, name, text in sorted(rows)), encoding='utf-8')
-    tmp.replace(out / 'labels.tsv')
-    return out / 'labels.tsv'
+    return _write(out / 'labels.tsv', (f'{name}\t{text}\n' for _, name, text in sorted(rows)))

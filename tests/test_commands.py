@@ -1,9 +1,9 @@
 "The seven commands as installed: that they work, how they fail, and that they can be stopped"
-import filecmp, json, os, re, shutil, signal, subprocess, time
+import filecmp, hashlib, json, os, re, shutil, signal, subprocess, time
 from pathlib import Path
 import numpy as np, pytest
 from PIL import Image
-from conftest import base, call, env, needs_base
+from conftest import LETTERS, base, call, env, needs_base
 
 OPTIONS = dict(
     demo='--data --minutes --out', corpus='--out --kind --max-words --wordfreq', synth='--out --n --seed --start --words --fonts --charset --workers --sheet',
@@ -196,6 +196,30 @@ def test_selftrain_leaves_a_model_and_its_records(hwr, small, parrot, tmp_path):
     assert len(rows)==24 and {len(r) for r in rows}=={5} and {r[1] for r in rows}=={'a'}
     json.loads((run/'report.json').read_text())
     assert len(hwr('read', small.crops, '--model', out).stdout.splitlines())==24
+
+def sha(*parts):
+    "As notebook 09 says: the first 16 digits of SHA-256, each part followed by a zero byte"
+    return hashlib.sha256(b''.join((p if isinstance(p, bytes) else str(p).encode()) + b'\0' for p in parts)).hexdigest()[:16]
+
+def test_models_and_reports_say_how_they_were_made(hwr, small, parrot, tmp_path):
+    from importlib.metadata import version
+    from hwr_nb.corpus import WordDistribution
+    from hwr_nb.recognize import Recognizer
+    new, mine, w = tmp_path/'new.safetensors', tmp_path/'mine.safetensors', WordDistribution.load(small.words)
+    words, fonts = sha(*w.words, *w.counts), sha(*sorted(sha(f.read_bytes()) for f in small.fonts.iterdir()))
+    hwr('pretrain', '--out', new, '--words', small.words, '--fonts', small.fonts, '--charset', LETTERS, '--steps', 1)
+    hwr('selftrain', '--model', parrot, '--unlabeled', small.crops, '--out', mine, '--minutes', .02, '--rounds', 1, '--words', small.words, '--seed', 3)
+    hwr('eval', '--labeled', small.crops, '--model', mine, '--lexicon', small.words, '--json', tmp_path/'e.json')
+    a, b = Recognizer.load(new).provenance, Recognizer.load(mine).provenance['selftrain']
+    c, report = json.loads((tmp_path/'e.json').read_text())['provenance'], json.loads((tmp_path/'mine.run'/'report.json').read_text())
+    assert report['provenance']['selftrain']==b
+    assert (a['fonts_hash'], a['words_hash'], b['words_hash'], c['words_hash'])==(fonts, words, words, words) and len(b['fonts_hash'])==16
+    assert (b['model_hash'], c['model_hash'])==(sha(parrot.read_bytes()), sha(mine.read_bytes())) and (a['seed'], b['seed'], c['seed'])==(0, 3, 0)
+    labels = [l.split('\t') for l in (small.crops/'labels.tsv').read_text().splitlines()]
+    assert c['labels_hash']==sha(*(l[0] for l in labels), *(l[1] for l in labels))
+    for made, name in ((a, 'pretrain'), (b, 'selftrain'), (c, 'eval')):
+        assert made['command'].startswith(f'hwr-{name} --') and (made['versions']['hwr_nb'], made['versions']['torch'])==(version('hwr_nb'), version('torch'))
+    assert b['command']==f'hwr-selftrain --model {parrot} --unlabeled {small.crops} --out {mine} --minutes 0.02 --rounds 1 --words {small.words} --seed 3'
 
 @linux
 def test_selftrain_stopped_and_resumed(hwr, small, parrot, tmp_path):

@@ -288,6 +288,20 @@ def test_bad_word_list(tmp_path, body):
     (tmp_path/'w.tsv').write_bytes(body)
     refuses('synth', '--out', tmp_path/'o', '--n', 1, '--words', tmp_path/'w.tsv', words=['w.tsv'])
 
+def test_word_list_that_unpacks_to_more_than_memory(tmp_path):
+    "words.tsv.gz or a model of characters (JSON, gzip) that unpacks to gigabytes | 12 000 million bytes of zeros, packed twice as small files of the same kind | refused after the first 100 million bytes, without keeping them"
+    import gzip, tracemalloc
+    from hwr_nb.corpus import NgramModel
+    million = gzip.compress(bytes(10**6))
+    for n in ('w.tsv.gz', 'm.json.gz'):
+        with (tmp_path/n).open('wb') as f: f.writelines([million]*12_000)
+    tracemalloc.start()
+    try:
+        assert refuses('synth', '--out', tmp_path/'o', '--n', 1, '--words', tmp_path/'w.tsv.gz', words=['w.tsv.gz', 'more than 100 million bytes']) < 5
+        with pytest.raises(ValueError, match='m.json.gz holds more than 100 million bytes'): NgramModel.load(tmp_path/'m.json.gz')
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally: tracemalloc.stop()
+
 @pytest.mark.parametrize('cs,why', [('abca', 'more than once'), ('a\u0301\u0302 \u0301', 'cannot be a character'), ('ab\u200b', 'cannot be a character')], ids=['twice', 'mark alone', 'invisible'])
 def test_bad_charset(tmp_path, cs, why):
     "charset with duplicates, with a combining mark alone, with invisible characters | given to --charset | one sentence that shows the character"
@@ -298,6 +312,35 @@ def test_charset_with_combining_marks():
     from hwr_nb.text import Charset
     cs = Charset('ae\u0301c\u030c\u0337')
     assert len(cs)==3 and cs.decode(cs.encode('c\u030c\u0337\u00e9'))=='c\u0337\u030c\u00e9'.replace('c\u0337\u030c', cs.chars[2])
+
+ODD = ['c\u030c\u0337', 'g\u0303', 'ß', 'ſ', 'ﬁ', 'İ', 'א', 'ب', '字', '\U0001f44d\U0001f3fd', '\ud7a3', '"', '\\', '<', "'", '%']
+def test_model_of_odd_characters(tiny, tmp_path):
+    "model whose charset has combining marks, ligatures, right-to-left letters, emoji of two code points, quotes | one that reads nonsense in them, and one that is sure of one of them: hwr-read in both formats, with a lexicon of such words, hwr-eval, hwr-selftrain | read, measured, trained; what is printed can be read back; a line names the characters that no font of the replay draws"
+    import torch
+    from hwr_nb.model import HTRNet
+    from hwr_nb.recognize import Recognizer
+    from hwr_nb.text import Charset, graphemes
+    cs = Charset(list(LETTERS) + ODD); m, p, w = tmp_path/'m.safetensors', tmp_path/'p.safetensors', tmp_path/'w.tsv'
+    torch.manual_seed(0)
+    net = HTRNet(len(cs)+1, dims=(4, 8, 8, 16, 8), hidden=8); net.head.weight.data.mul_(20)
+    Recognizer(net, cs).save(m)
+    with torch.no_grad(): net.head.weight.zero_(); net.head.bias.zero_(); net.head.bias[len(LETTERS)+1] = 9
+    Recognizer(net, cs).save(p)
+    w.write_text(f'the\t9\nhorses\t5\n{ODD[0]}a{ODD[1]}\t8\n{ODD[0]}\t9\n"{ODD[3]}o"\t4\n{ODD[6]}{ODD[7]}\t2\n', encoding='utf-8')
+    for lexicon in ((), ('--lexicon', w)):
+        code, out, err = cli('read', tiny.crops, '--model', m, '--format', 'jsonl', *lexicon); assert (code, err)==(0, '')
+        texts = [json.loads(l)['text'] for l in out.splitlines()]
+        code, out, err = cli('read', tiny.crops, '--model', m, *lexicon); assert (code, err)==(0, '')
+        assert len(texts)==12 and [l.split('\t')[1] for l in out.splitlines()]==texts and set(graphemes(''.join(texts))) & set(ODD)
+    labels = ''.join(f'{k}.png\t{t}\n' for k, t in enumerate(('the', ODD[0]+'a', ODD[6]+ODD[7])))
+    (tmp_path/'labeled').mkdir(); args = labeled(tiny, tmp_path/'labeled', labels)
+    code, out, err = cli('eval', *args[:2], '--model', m, '--lexicon', w, '--json', tmp_path/'e.json')
+    assert (code, err)==(0, '') and json.loads((tmp_path/'e.json').read_text())['n']==3
+    said, out = tmp_path/'said', tmp_path/'new.safetensors'
+    run(command, 'selftrain', ('--unlabeled', tiny.crops, '--model', p, '--words', w, '--labeled', tmp_path/'labeled', '--out', out), said)
+    code, _, err = json.loads(said.read_text())
+    assert code==0 and Recognizer.load(out).charset==cs and all('no font of' in l and 'words with such characters are not drawn' in l for l in err.splitlines()), err
+    assert {l.split('\t')[1] for l in (tmp_path/'new.run'/'pseudo_labels'/'round-1.tsv').read_text(encoding='utf-8').splitlines()}=={cs.chars[len(LETTERS)]}
 
 def blank_font(path):
     from fontTools.ttLib import TTFont
@@ -313,6 +356,14 @@ def test_bad_fonts(tmp_path):
     code, out, err = cli('synth', '--sheet', tmp_path/'s.png', '--fonts', d)
     assert (code, err)==(0, '') and '1 of 4 fonts used' in out
     for n, why in [('broken.ttf', 'cannot be opened'), ('cut.woff2', 'cannot be opened'), ('blank.woff2', 'draws nothing')]: assert f'left out {n}: {why}' in out
+
+def test_unreadable_folder_of_fonts(tmp_path, monkeypatch):
+    "folder of fonts that cannot be opened | EACCES on one folder inside another, then with no font beside it | the report names it and why, the fonts beside it are used; with none beside it: refused, naming it"
+    d = tmp_path/'fonts'; (d/'shut').mkdir(parents=True); shutil.copy(root/'hwr_nb'/'data'/'fonts'/'Allura.woff2', d); refuse_to_open(monkeypatch, d/'shut')
+    code, out, err = cli('synth', '--sheet', tmp_path/'s.png', '--fonts', d)
+    assert (code, err)==(0, '') and '1 of 1 fonts used' in out and 'left out shut/: cannot be opened (Permission denied)' in out
+    (d/'Allura.woff2').unlink()
+    refuses('synth', '--sheet', tmp_path/'s.png', '--fonts', d, words=['no .ttf', 'shut/ cannot be opened (Permission denied)'])
 
 def test_fonts_that_lack_the_characters(tmp_path):
     "fonts that lack the characters wanted | a Latin font for a Greek charset | refused: the font, how many characters it draws"
@@ -417,6 +468,14 @@ def test_full_disk_while_writing(tiny, tmp_path, monkeypatch, name, args):
     (tmp_path/'o.x').write_text('old'); monkeypatch.setattr(os, 'fsync', os.fsync); full_disk('o.x')
     refuses(name, *args.format(crop=tiny.good, crops=tiny.crops, model=tiny.model, words=tiny.words, t=tmp_path).split(), words=['o.x: No space left on device'])
     assert os.listdir(tmp_path)==['o.x'] and (tmp_path/'o.x').read_text()=='old'
+
+@pytest.mark.parametrize('at', ['fsync', 'replace'])
+def test_labels_of_drawn_words_appear_whole(tiny, tmp_path, monkeypatch, at):
+    "full disk while hwr-synth writes labels.tsv | fsync or rename fails with ENOSPC | one line names the file; there is no labels.tsv, and no half one"
+    def full(*_): raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(os, at, full)
+    refuses('synth', '--out', tmp_path/'o', '--n', 2, '--words', tiny.words, '--workers', 1, words=['labels.tsv: No space left on device'])
+    assert sorted(os.listdir(tmp_path/'o'))==['word-0000000.png', 'word-0000001.png']
 
 @linux
 def test_full_stdout_and_devices(tmp_path):
@@ -677,3 +736,13 @@ def test_selftraining_with_bad_crops(tiny, tmp_path):
     code, text, err = json.loads(said.read_text())
     assert code==1 and err.count('\n')==1 and '1 crops could not be opened and were left out' in err and 'report.json' in err and out.exists()
     assert 'left out blank.png: blank' in text and r'left out bad\x1b[31m\n.png' in text and '\x1b' not in text
+
+def test_selftraining_with_names_that_are_no_text(tiny, tmp_path):
+    "names that are no UTF-8, in self-training | a crop with a byte E9 in its name; a model with one | trained, the records write it as an escape; the model is refused: rename it"
+    odd = lambda n: Path(os.fsdecode(os.fsencode(tmp_path) + b'/' + n))
+    crops, model, out, said = tmp_path/'crops', odd(b'mod\xe9le.safetensors'), tmp_path/'m.safetensors', tmp_path/'said'
+    shutil.copytree(tiny.crops, crops); shutil.copy(tiny.good, odd(b'crops/caf\xe9.png')); shutil.copy(tiny.parrot, model)
+    refuses('read', tiny.good, '--model', model, words=['no UTF-8; rename it'])
+    assert run(command, 'selftrain', ('--unlabeled', crops, '--model', tiny.parrot, '--words', tiny.words, '--out', out), said)==0
+    assert json.loads(said.read_text())[::2]==[0, '']
+    assert r'caf\udce9.png' in (tmp_path/'m.run'/'pseudo_labels'/'round-1.tsv').read_text(encoding='utf-8')
