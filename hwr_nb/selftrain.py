@@ -72,7 +72,7 @@ def select(
     return reason.tolist()
 
 # %% ../nbs/10_selftrain.ipynb #79a112b0
-STRETCH = (1., .8, 1.25)        # widths at which a crop is looked at, as factors
+STRETCH = (1., 1.25)        # widths at which a crop is looked at, as factors
 
 def stretched(
     ink,            # uint8 [height, w] ink image
@@ -109,13 +109,13 @@ def label(
     inks,               # list of uint8 ink images
     vocab,              # folded known words
     lexicon=None,       # `SoftLexicon` to read with, or None
-) -> dict:              # lists and arrays with one entry per ink image: plain (as read), texts (labels), conf, stable (two looks or more read the label), known, good (plain the same in all looks, and known)
-    "Read all crops at three widths, settle on one reading each, and note what is needed to judge it"
+) -> dict:              # lists and arrays with one entry per ink image: plain (as read), texts (labels), conf, stable (both looks read the label), known, good (plain the same in both looks, and known)
+    "Read all crops at two widths, settle on one reading each, and note what is needed to judge it"
     views = [[stretched(a, k) for a in inks] for k in STRETCH]
     reads = [rec.read_both(v, lexicon) if lexicon else [rec.read_inks(v)] * 2 for v in views]
     texts, conf = settle(rec, views, reads, lexicon)
     plain = list(zip(*([t for t, _ in p] for p, _ in reads)))
-    stable = [sum(f[i][0] == t for _, f in reads) > 1 for i, t in enumerate(texts)]
+    stable = [all(f[i][0] == t for _, f in reads) for i, t in enumerate(texts)]
     return dict(plain=[p[0] for p in plain], texts=texts, conf=conf, stable=np.array(stable), known=np.array([plausible(t, vocab) for t in texts]),
                 good=np.array([len(set(p)) == 1 and plausible(p[0], vocab) for p in plain]))
 
@@ -206,11 +206,15 @@ class PseudoLabels(Callback):
 
 # %% ../nbs/10_selftrain.ipynb #a0bac3ef
 @patch
-def look(self: PseudoLabels) -> dict: # the line for the history
-    "Label all crops with the present teacher, judge it, and keep it if it is the best so far"
+def look(self: PseudoLabels,
+    last=False, # whether nothing is to be learned any more: then the held-out crops are enough
+) -> dict:      # the line for the history
+    "Label the crops with the present teacher, judge it, and keep it if it is the best so far"
     rec = self.teacher()
-    self.lab = label(rec, self.inks, self.vocab, self.lexicon)
-    held = self.part(self.lab)
+    if last: held = label(rec, [a for a, h in zip(self.inks, self.held) if h], self.vocab, self.lexicon)
+    else:
+        self.lab = label(rec, self.inks, self.vocab, self.lexicon)
+        held = self.part(self.lab)
     if self.base is None: self.base, self.first = self.lab['plain'], dict(plain=held['plain'], good=held['good'].tolist())
     score = judge(held, len(set(t for t, h in zip(self.base, self.held) if h)))
     row = dict(round=self.round, seconds=round(self.learn.budget.seconds, 1), score=score, confidence=float(held['conf'].mean()),
@@ -253,7 +257,7 @@ def before_epoch(self: PseudoLabels):
     t = time.monotonic()
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, first=self.first, reserve=self.reserve)
     self.look(); self.choose(); self.tell()
-    if self.round == 0: self.set_aside(time.monotonic() - t)        # the last look takes as long as the first
+    if self.round == 0: self.set_aside((time.monotonic() - t) * (.05 + self.held.mean()))        # the last look takes its share of the first
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
     mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round)
     self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20), self.workers).to(self.dls.device)
@@ -313,7 +317,7 @@ def selftrain(
         trusted, junk = corrected(corrections, names, unlabeled, rec.charset, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=run_dir(out),
                           measure=figures_of(test, rec.net.args['height']) if test else None, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
-        budget, ckpt = Budget(lr, minutes, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, rounds=rounds, bs=bs, lr=lr))
+        budget, ckpt = Budget(lr, minutes, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), rounds=rounds, bs=bs, lr=lr))
         learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device), rec.net.to(device), rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return finish_rounds(learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
@@ -325,7 +329,7 @@ def run_rounds(learn, pl, ckpt, resume=False):
     if resume: ckpt.load(learn)
     try:
         with learn.no_bar(), learn.no_logging(): learn.fit(max(pl.rounds - pl.round, 0))
-        pl.look(); pl.tell()
+        pl.look(last=True); pl.tell()
     except KeyboardInterrupt:
         ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.path} holds the state, resume goes on.'); raise
 

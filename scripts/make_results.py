@@ -9,13 +9,12 @@ from hwr_nb.recognize import Recognizer
 from hwr_nb.text import graphemes
 
 def readings(run, base, new, folder, n=6):
-    "A random sample of the crops whose reading changed: [{file, rounds: {when: reading}}]"
+    "A random sample of the crops whose reading changed: [{file, rounds: {'before': reading, 'after': reading}}]"
     tables = [dict(l.split('\t')[:2] for l in p.read_text(encoding='utf-8').splitlines()) for p in sorted((run/'pseudo_labels').glob('round-*.tsv'), key=lambda p: int(p.stem[6:]))]
     files = [f for f, t in tables[0].items() if t != tables[-1].get(f)]
     files = [files[i] for i in np.random.default_rng(0).permutation(len(files))[:n]]
     first, last = ({f: r.text for f, r in zip(files, m.read([folder/f for f in files]))} for m in (base, new))
-    plain = {k: t for k, t in enumerate(tables) if k >= len(tables) * 2 / 3}     # before that a word list helps with the labels
-    return [dict(file=f, rounds={'before': first[f], **{f'round {k}': t.get(f, '') for k, t in plain.items()}, 'after': last[f]}) for f in files]
+    return [dict(file=f, rounds={'before': first[f], 'after': last[f]}) for f in files]        # labels are read with a lexicon, so they are not shown between
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
