@@ -192,8 +192,8 @@ class PseudoLabels(Callback):
         free = np.array([i for i, n in enumerate(names) if n not in self.trusted and n not in self.junk], int)
         least = max(3, min(60, len(inks) // 4))
         self.held[np.random.default_rng(seed).permutation(free)[:int(np.clip(round(held_out * len(inks)), least, 400))]] = True
-        self.round, self.rows, self.best, self.base, self.first, self.reasons, self.reserve = 0, [], None, None, None, [], 0.
-        self.saved = dict(round=0, rows=[], best=None, base=None, first=None, reserve=0.)
+        self.round, self.rows, self.best, self.base, self.top, self.reasons, self.reserve = 0, [], None, None, None, [], 0.
+        self.saved = dict(round=0, rows=[], best=None, base=None, top=None, reserve=0.)
 
     def teacher(self):
         "The averaged weights as a `Recognizer`"
@@ -215,14 +215,23 @@ def look(self: PseudoLabels,
     else:
         self.lab = label(rec, self.inks, self.vocab, self.lexicon)
         held = self.part(self.lab)
-    if self.base is None: self.base, self.first = self.lab['plain'], dict(plain=held['plain'], good=held['good'].tolist())
+    if self.base is None: self.base = self.lab['plain']
     score = judge(held, len(set(t for t, h in zip(self.base, self.held) if h)))
     row = dict(round=self.round, seconds=round(self.learn.budget.seconds, 1), score=score, confidence=float(held['conf'].mean()),
                stable=float(held['stable'].mean()), known=float(held['known'].mean()), kept='', **(self.measure(rec) if self.measure else {}))
     self.rows.append(row)
-    bar = max(self.best[0], self.rows[0]['score'] + luck(held, self.first)) if self.best else -1
-    if score > bar: self.best = (score, self.round, {k: v.clone() for k, v in rec.net.state_dict().items()})
+    if self.acceptable(score, held): self.best = (score, self.round, {k: v.clone() for k, v in rec.net.state_dict().items()})
     return row
+
+@patch
+def acceptable(self: PseudoLabels, score, held):
+    "Whether to return the present round rather than the one that would be returned so far; the best score and its readings are noted in `top`"
+    mine = dict(score=score, round=self.round, plain=held['plain'], good=np.asarray(held['good']).tolist())
+    if self.top is None: self.top = mine; return True
+    by = luck(held, self.top)
+    ok = score > self.top['score'] + by if self.top['round'] == 0 else score >= self.top['score'] - by      # the base model is beaten by more than luck, a round replaced unless it was better by more than luck
+    if ok and (self.top['round'] == 0 or score > self.top['score']): self.top = mine
+    return ok
 
 @patch
 def choose(self: PseudoLabels):
@@ -255,7 +264,7 @@ def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
 def before_epoch(self: PseudoLabels):
     "Begin a round: label, choose, and give the loader its words"
     t = time.monotonic()
-    self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, first=self.first, reserve=self.reserve)
+    self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve)
     self.look(); self.choose(); self.tell()
     if self.round == 0: self.set_aside((time.monotonic() - t) * (.05 + self.held.mean()))        # the last look takes its share of the first
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
@@ -281,7 +290,7 @@ def run_state(self: PseudoLabels) -> dict:
 
 @patch
 def load_state(self: PseudoLabels, s):
-    self.round, self.rows, self.best, self.base, self.first = s['round'], s['rows'], s['best'] and tuple(s['best']), s['base'], s['first']
+    self.round, self.rows, self.best, self.base, self.top = s['round'], s['rows'], s['best'] and tuple(s['best']), s['base'], s['top']
     if self.round: self.set_aside(s['reserve'])
 
 # %% ../nbs/10_selftrain.ipynb #c0157ca9

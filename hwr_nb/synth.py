@@ -177,7 +177,7 @@ class WordSynth:
         self.words = word_sampler(words, self.charset)
         self.fonts = FontBook.load(fonts, charset=self.charset)
         self.style = style or SynthStyle()
-        if none := self.fonts.missing(self.charset.chars): warnings.warn(f'no font of {self.fonts.name!r} can draw {" ".join(none[:20])}{" ..." if len(none) > 20 else ""}: words with such characters are not drawn; add a font that has them')
+        if none := [c for c in self.fonts.missing(self.charset.chars) if c != 'ſ']: warnings.warn(f'no font of {self.fonts.name!r} can draw {" ".join(none[:20])}{" ..." if len(none) > 20 else ""}: words with such characters are not drawn; add a font that has them')
 
     def __len__(self): return self.n
 
