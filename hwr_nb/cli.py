@@ -17,6 +17,8 @@ from typing import Annotated
 
 from fastcore.script import call_parse, is_cli
 
+from .parallel import first_only, rank
+
 # %% ../nbs/12_cli.ipynb #2fc87344
 class UsageError(Exception): "Arguments that are fine one by one but do not go together"
 
@@ -52,9 +54,9 @@ def stoppable():
         for s,f in old.items(): signal.signal(s, f)
 
 # %% ../nbs/12_cli.ipynb #109a5a7d
-def say(msg): print(f'{Path(sys.argv[0]).stem}: {msg}', file=sys.stderr, flush=True)
+def say(msg): print(f'{Path(sys.argv[0]).stem}{f" (process {rank()})" if rank() else ""}: {msg}', file=sys.stderr, flush=True)
 
-def tell(msg): print(printable(msg), flush=True)
+def tell(msg): first_only(print)(printable(msg), flush=True)
 
 def _short_warning(msg, category, *args, **kwargs):
     if issubclass(category, UserWarning): say(explain(ValueError(str(msg).splitlines()[0])))
@@ -84,7 +86,7 @@ def command(
             for s in (sys.stdout, sys.stderr): _utf8(s)
             try: f(*args, **kw); sys.stdout.flush(); return 0
             except UsageError as e: say(f'{explain(e)} (see --help)'); return 2
-            except KeyboardInterrupt: say('stopped' + _left(kw)); return 128 + (came or [signal.SIGINT])[0]
+            except KeyboardInterrupt: first_only(say)('stopped' + _left(kw)); return 128 + (came or [signal.SIGINT])[0]
             except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), 1); return 1    # `| head` has seen enough
             except Exception as e:
                 if debug: raise
@@ -150,7 +152,7 @@ def hwr_synth(
     n:count=1000,       # words to draw
     seed:natural=0,     # another seed, other words
     start:natural=0,    # number of the first word
-    words:Path=None,    # word<TAB>count lines, as hwr-corpus writes them; default: shipped English words
+    words:Path=None,    # word<TAB>count lines, as hwr-corpus writes them; default: English, or the languages of the charset
     fonts:Path=None,    # folder of .ttf, .otf or .woff2 files; default: the shipped fonts
     charset:str='en',   # characters to write: en, latin, a file of characters, or the characters themselves
     workers:count=None, # processes; default: one for each core
@@ -173,7 +175,7 @@ def hwr_synth(
 @command
 def hwr_pretrain(
     out:Annotated[Path, _need], # model file to write, NAME.safetensors
-    words:Path=None,     # word<TAB>count lines, as hwr-corpus writes them; default: shipped English words
+    words:Path=None,     # word<TAB>count lines, as hwr-corpus writes them; default: English, or the languages of the charset
     fonts:Path=None,     # folder of .ttf, .otf or .woff2 files; default: the shipped fonts
     charset:str='en',    # characters the model can write: en, latin, a file of characters, or the characters themselves
     minutes:amount=None, # how long to train; default: 60
@@ -194,10 +196,10 @@ def hwr_pretrain(
 def hwr_selftrain(
     unlabeled:Annotated[Path, _need], # folder of word crops, searched with all below it
     out:Annotated[Path, _need], # model file to write, NAME.safetensors
-    model:str='base',    # model to start from: a file or a shipped name
+    model:str='base',    # model to start from: a file, base (English) or base-latin (Western European)
     minutes:amount=15,   # how long to train
     rounds:count=6,      # of labeling and training
-    words:Path=None,     # words one may expect, word<TAB>count lines; default: shipped English words
+    words:Path=None,     # words one may expect, word<TAB>count lines; default: English, or the languages that the readings look like
     labeled:Path=None,   # folder with labels.tsv, to measure each round with; nothing else looks at it
     corrections:Path=None, # corrections.tsv of the reviewer: its readings are trusted, its junk left out
     seed:natural=0,      # of everything random
@@ -212,7 +214,7 @@ def hwr_selftrain(
     tell(f'{out}: {rec}')
     report = run_dir(out)/'report.json'
     bad = [e for e in json.loads(report.read_text(encoding='utf-8'))['left_out'].values() if e != 'blank']
-    if bad: raise ValueError(f'{out} is written, but {len(bad):,} crops could not be opened and were left out; {report} names them')
+    if bad and not rank(): raise ValueError(f'{out} is written, but {len(bad):,} crops could not be opened and were left out; {report} names them')
 
 # %% ../nbs/12_cli.ipynb #83d15e6c
 @command
@@ -293,13 +295,14 @@ def hwr_read(
         try: files += find_images(p, none) if os.path.isdir(p) else [p]
         except ValueError as e: none.append((p, str(e)))
     file_to_write(out, model, lexicon, *files)
-    with _lines(out) as write:
+    got = rec.read_together(files, lex)
+    with _lines(os.devnull if rank() else out) as write:        # of several processes the first writes
         for p,why in none: write(row(Reading(p, '', 0., why), format))
-        for r in counted(rec.read_iter(files, lex), len(files), bar=sys.stderr.isatty() and not (out is None and sys.stdout.isatty())):
+        for r in got if rank() else counted(got, len(files), bar=sys.stderr.isatty() and not (out is None and sys.stdout.isatty())):
             write(row(r, format))
             bad += bool(r.error)
     bad,n = bad+len(none),len(files)+len(none)
-    if bad: raise ValueError(f'{bad:,} of {n:,} could not be read; their rows say why')
+    if bad and not rank(): raise ValueError(f'{bad:,} of {n:,} could not be read; their rows say why')
 
 # %% ../nbs/12_cli.ipynb #78ff99d6
 @command

@@ -283,9 +283,11 @@ class BucketStream(IterableDataset):
         start=0,        # first batch, to resume
         n=None,         # batches per epoch when shuffled
         height=HEIGHT,  # of ink images
+        share=(0, 1),   # (k, n): the words of the k-th of n processes that train together; `bs` is the batch of all, rounded up to a multiple of n
     ):
+        bs = -(-bs // share[1]) * share[1]
         self.source, self.charset, self.bs, self.shuffle, self.chunk, self.reuse = source, charset, bs, shuffle, chunk, reuse
-        self.seed, self.start, self.height = seed, start, height
+        self.seed, self.start, self.height, self.share = seed, start, height, share
         self.n = (n or max(1, len(source) // bs)) if shuffle else -(-len(source) // bs)
 
     def __iter__(self): return self.endless() if self.shuffle else self.once()
@@ -319,17 +321,18 @@ def endless(self: BucketStream):
     for c in range(self.start // per + w, 1 << 40, nw):
         idx = np.arange(c * size, (c + 1) * size) % total
         if total < size * 100: idx = np.random.default_rng((self.seed, c)).permutation(np.resize(np.arange(total), max(size, total)))[:size]
-        items = [self.sample(int(i)) for i in idx]
+        k, n = self.share
+        items = [self.sample(int(i)) for i in idx[k * size // n:(k + 1) * size // n]]
         yield from islice(self.shuffled(items, c), max(0, self.start - c * per), None)
 
 @patch
 def shuffled(self: BucketStream, items, c):
     "All batches of one chunk: `reuse` passes, each sorted anew with some jitter"
-    widths = np.array([a.shape[1] for a, _ in items])
+    widths, bs = np.array([a.shape[1] for a, _ in items]), len(items) // self.chunk
     for p in range(self.reuse):
         rng = np.random.default_rng((self.seed, c, p))
         order = np.argsort(widths * rng.uniform(.85, 1.15, len(items)))
-        for j in rng.permutation(self.chunk): yield self.batch_of([items[k] for k in order[j * self.bs:(j + 1) * self.bs]])
+        for j in rng.permutation(self.chunk): yield self.batch_of([items[k] for k in order[j * bs:(j + 1) * bs]])
 
 # %% ../nbs/04_data.ipynb #6b9a38bd
 class WordDL(DataLoader):
@@ -369,6 +372,7 @@ def word_dls(
     seed=0,             # of the shuffling
     start=0,            # first batch of training, to resume
     device='cpu',       # where batches go
+    share=(0, 1),       # (k, n): training words of the k-th of n processes; the first of them measures
 ):                      # fastai `DataLoaders`
     "Width-bucketed loaders of word images for a fastai `Learner`"
     from fastai.data.core import DataLoaders
@@ -376,6 +380,6 @@ def word_dls(
     charset = Charset.load(charset or getattr(train, 'charset', None) or 'en')
     for d in (train, valid):
         if isinstance(d, WordImages) and d.texts is None: raise ValueError(f'{d.folder}: no labels.tsv there, and nothing to learn from or measure with; see `selftrain` for unlabeled images.')
-    dls = [WordDL(BucketStream(train, charset, bs, reuse=reuse, seed=seed, start=start, n=n), workers)]
-    if valid is not None: dls.append(WordDL(BucketStream(valid, charset, bs, shuffle=False)))
+    dls = [WordDL(BucketStream(train, charset, bs, reuse=reuse, seed=seed, start=start, n=n, share=share), workers)]
+    if valid is not None: dls.append(WordDL(BucketStream([] if share[0] else valid, charset, bs, shuffle=False)))
     return DataLoaders(*dls, device=torch.device(device))

@@ -8,7 +8,7 @@ __all__ = ['HELD_OUT', 'training_fonts', 'word_sources', 'sha', 'made', 'provena
 
 # %% ../nbs/09_pretrain.ipynb #16630028
 import csv, glob, hashlib, importlib.metadata, io, os, platform, shlex, signal, sys, threading, time, warnings
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from filelock import FileLock, Timeout
 from . import __version__
 from .corpus import WordDistribution
 from .data import BucketStream, atomic_write
-from .learner import Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bf16_pays, hwr_learner, interactive, word_dls
+from .learner import Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, bf16_pays, hwr_learner, in_step, interactive, word_dls
 from .model import calibrate, load_model, predict, save_model
+from .parallel import first_only, once, rank, world
 
 # %% ../nbs/09_pretrain.ipynb #b6993c8c
 HELD_OUT = ('Caveat', 'Homemade Apple', 'La Belle Aurore', 'Nanum Pen Script', 'Nanum Pen', 'Reenie Beanie', 'Cedarville Cursive', 'Patrick Hand', 'Playwrite PL')
@@ -120,14 +121,22 @@ def run_place(
     out = Path(out); state = out.with_suffix('.resume')
     if out.suffix != '.safetensors': raise ValueError(f'A model file ends in .safetensors, {out.name!r} does not.')
     out.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        once(lambda: held.enter_context(_free(out, state, resume)))       # of several processes the first holds the place
+        yield out, state
+
+@contextmanager
+def _free(out, state, resume):
+    "Hold a place where a run can start"
     with _alone(out):
         if out.exists(): raise ValueError(f'{out} is there already and will not be overwritten; name another file or move it away.')
         if resume and not state.exists(): raise ValueError(f'{state} is not there, so there is nothing to resume; leave resume out to begin.')
         if state.exists() and not resume: raise ValueError(f'{state} holds an unfinished run; resume it, or delete that file to begin anew.')
         for p in (out, state):                      # what a killed run was writing
             for half in out.parent.glob(f'.{glob.escape(p.name)}.*.tmp'): half.unlink(missing_ok=True)
-        yield out, state
+        yield
 
+# %% ../nbs/09_pretrain.ipynb #6e3d9b80
 def append_history(
     path,           # history.csv
     row: dict,      # one line; the first column counts steps
@@ -159,15 +168,16 @@ class Checkpoint(Callback):
 
     def try_save(self):
         "Save if it is time; a full disk is no reason to end"
-        if time.monotonic() - self.last <= self.every: return
+        if rank() or time.monotonic() - self.last <= self.every: return
         try: self.save()
         except OSError as e: warnings.warn(f'{self.path} could not be written ({e.strerror or e}); training goes on, and it is tried again in {self.every:.0f} seconds.')
         self.last = time.monotonic()
 
     def save(self):
         "Write it now"
+        if rank(): return
         e, b, s = self.learn.ema, self.learn.budget, self.learn.recorder.smooth_loss
-        own = e.own if self.learn.model is e.avg.module else self.learn.model       # stopped while measuring, the averages are in place
+        own = bare(e.own if self.learn.model is e.avg.module else self.learn.model)       # stopped while measuring, the averages are in place
         state = dict(args=self.args, model=own.state_dict(), opt=self.learn.opt.opt.state_dict(), ema=e.avg.state_dict(), ema_steps=e.steps, smooth=(s.count, float(s.val)),
                      step=b.step, seconds=b.seconds, cbs={c.name: c.run_state() for c in self.learn.cbs if hasattr(c, 'run_state')})
         torch.save(state, buf := io.BytesIO())
@@ -178,7 +188,7 @@ class Checkpoint(Callback):
 @patch
 def before_batch(self: Checkpoint):
     "Hold back Ctrl-C and SIGTERM"
-    if self.training and threading.current_thread() is threading.main_thread():
+    if self.training and not self.held and threading.current_thread() is threading.main_thread():
         self.held = {s: signal.signal(s, self.note) or signal.SIG_DFL for s in (signal.SIGINT, signal.SIGTERM)}
 
 @patch
@@ -199,7 +209,7 @@ def release(self: Checkpoint):
 def after_batch(self: Checkpoint):
     "Between two batches: save if it is time, stop if somebody asked; at the end of an epoch once its line is written"
     if self.training and self.learn.budget.step % len(self.dls.train): self.try_save()
-    self.release()
+    if self.came or world() == 1: self.release()        # several processes stop together, so none may be hit between two batches
 
 @patch
 def after_epoch(self: Checkpoint): self.try_save()
@@ -242,6 +252,7 @@ class History(Callback):
     order = 66
     def __init__(self, path): self.path = path
     def after_epoch(self):
+        if rank(): return
         r = dict(zip(self.recorder.metric_names[1:], self.learn.final_record))
         append_history(self.path, dict(step=self.learn.budget.step, seconds=round(self.learn.budget.seconds, 1), **{k: float(v) if v is not None else '' for k, v in r.items() if k != 'time'}))
 
@@ -268,24 +279,25 @@ def pretrain(
 ):                      # `Recognizer`
     "Train a recognizer on synthetic words only and write it to `out`. Raises `ValueError` for settings that cannot work"
     if minutes is None and steps is None: minutes = 60
-    charset, device = Charset.load(charset), pick_device(device)
+    charset, device, say = Charset.load(charset), pick_device(device), first_only(say)
     with run_place(out, resume) as (out, state):
         torch.manual_seed(seed)
         synth, valid = word_sources(words, fonts, style, seed, charset, 512)
         ckpt, budget = Checkpoint(state, dict(kind='pretrain', init=init and sha(Path(init).read_bytes()), fonts=provenance(synth)['fonts_hash'], seed=seed, charset=charset.chars, bs=bs, lr=lr, reuse=reuse,
                                                 words=repr(synth.words), net=repr(net))), Budget(lr, minutes, steps)
-        dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device)
+        dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device, (rank(), world()))
         model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
         learn = hwr_learner(dls, model, charset, cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')])
         fit_until(learn, ckpt, say, resume)
-        return finish(learn, out, valid, state, synth, init)
+        return once(finish, learn, out, valid, state, synth, init)
 
 # %% ../nbs/09_pretrain.ipynb #d1027ca0
 def pick_device(
     device=None,    # 'cpu', 'cuda', 'cuda:1', 'mps'; None: a GPU where there is one
 ) -> torch.device:
     "The device to compute on. Raises `ValueError` for one that is not there"
-    if device is None: return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    if device is None: device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if str(device) == 'cuda' and world() > 1: device = f'cuda:{os.environ.get("LOCAL_RANK", 0)}'        # to each process its own
     try: d = torch.device(device); torch.zeros(1, device=d); return d
     except (RuntimeError, AssertionError): raise ValueError(f'The device {device!r} is not available here; cpu always is.') from None
 
@@ -309,7 +321,7 @@ def fit_until(learn, ckpt, say=print, resume=False):
     "Train until the budget is used; save the state when interrupted"
     if resume: ckpt.load(learn)
     try:
-        with learn.no_bar() if not interactive() else _nothing(): learn.fit(1 << 30)
+        with learn.no_bar() if not interactive() else _nothing(), in_step(learn): learn.fit(1 << 30)
     except KeyboardInterrupt:
         ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.path} holds the state, resume goes on.'); raise
 

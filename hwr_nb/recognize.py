@@ -22,6 +22,7 @@ from .corpus import NgramModel, WordDistribution, sample_number
 from .data import WordImages, find_images, ink_image
 from .decode import CharLM, beam_decode
 from .model import confidence, load_model, log_posteriors, predict, save_model
+from .parallel import mine, world, woven
 from .text import Charset, fold
 
 # %% ../nbs/11_recognize.ipynb #37a843cc
@@ -99,6 +100,15 @@ def read_iter(self: Recognizer, items, lexicon=None, block=512):
         for i, it in enumerate(part):
             path = str(it) if isinstance(it, (str, Path)) else ''
             yield Reading(path, *got[i]) if i in got else Reading(path, '', 0., errors[i])
+
+@patch
+def read_together(self: Recognizer, items, lexicon=None, block=2048):
+    "As `read_iter`, by all processes that a launcher started: each opens and reads every n-th item, each gets all readings"
+    if world() == 1: yield from self.read_iter(items, lexicon); return
+    items = as_items(items)
+    lexicon = SoftLexicon.load(lexicon, self.charset) if lexicon is not None else None
+    for k in range(0, len(items), block * world()):
+        yield from woven(list(self.read_iter(mine(items[k:k + block * world()]), lexicon)))
 
 @patch
 def read_inks(self: Recognizer, inks, lexicon=None):

@@ -19,8 +19,9 @@ from PIL import Image
 
 from .corpus import EUROPEAN, WordDistribution, languages
 from .data import MARGIN, MAX_WIDTH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
-from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner
+from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .model import confidence, log_posteriors, save_model
+from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, word_sources
 
 # %% ../nbs/10_selftrain.ipynb #9e9552a2
@@ -211,9 +212,11 @@ def look(self: PseudoLabels,
 ) -> dict:      # the line for the history
     "Label the crops with the present teacher, judge it, and keep it if it is the best so far"
     rec = self.teacher()
-    if last: held = label(rec, [a for a, h in zip(self.inks, self.held) if h], self.vocab, self.lexicon)
+    if world() > 1: rec.net.load_state_dict(once(lambda: {k: v.cpu() for k, v in rec.net.state_dict().items()}))       # their running statistics differ
+    read = lambda inks: {k: woven(v) for k, v in label(rec, mine(inks), self.vocab, self.lexicon).items()}
+    if last: held = read([a for a, h in zip(self.inks, self.held) if h])
     else:
-        self.lab = label(rec, self.inks, self.vocab, self.lexicon)
+        self.lab = read(self.inks)
         held = self.part(self.lab)
     if self.base is None: self.base = self.lab['plain']
     score = judge(held, len(set(t for t, h in zip(self.base, self.held) if h)))
@@ -269,7 +272,7 @@ def before_epoch(self: PseudoLabels):
     if self.round == 0: self.set_aside((time.monotonic() - t) * (.05 + self.held.mean()))        # the last look takes its share of the first
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
     mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round)
-    self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20), self.workers).to(self.dls.device)
+    self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20, share=self.dls.train.dataset.share), self.workers).to(self.dls.device)
     self.round += 1
 
 @patch
@@ -280,8 +283,8 @@ def after_batch(self: PseudoLabels):
 @patch
 def set_aside(self: PseudoLabels, seconds):
     "End the training so much earlier, for the last look"
-    self.reserve = seconds
-    if self.learn.budget.minutes: self.learn.budget.minutes = max(.01, self.learn.budget.minutes - seconds / 60)
+    self.reserve, = largest(seconds)
+    if self.learn.budget.minutes: self.learn.budget.minutes = max(.01, self.learn.budget.minutes - self.reserve / 60)
 
 @patch
 def run_state(self: PseudoLabels) -> dict:
@@ -316,20 +319,20 @@ def selftrain(
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
     from hwr_nb.recognize import Recognizer, model_path
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
-    device, rec, minutes = pick_device(device), Recognizer.load(model), minutes or (None if steps else 15)
+    device, rec, minutes, say = pick_device(device), Recognizer.load(model), minutes or (None if steps else 15), first_only(say)
     with run_place(out, resume) as (out, state):
         torch.manual_seed(seed)
         names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say)
-        test = WordImages(labeled) if labeled is not None else None
-        words, langs = expected_words(words, rec, inks, say)
+        test = WordImages(labeled) if labeled is not None and not rank() else None
+        words, langs = once(expected_words, words, rec, inks, say)
         synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 128)
         trusted, junk = corrected(corrections, names, unlabeled, rec.charset, say)
-        pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=run_dir(out),
+        pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=figures_of(test, rec.net.args['height']) if test else None, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
         budget, ckpt = Budget(lr, minutes, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), rounds=rounds, bs=bs, lr=lr))
-        learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device), rec.net.to(device), rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
+        learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net.to(device), rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
-        return finish_rounds(learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
+        return once(finish_rounds, learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
 
 # %% ../nbs/10_selftrain.ipynb #3528a9f9
 def run_rounds(learn, pl, ckpt, resume=False):
@@ -337,7 +340,7 @@ def run_rounds(learn, pl, ckpt, resume=False):
     learn.remove_cbs([c for c in learn.cbs if c.name == 'lines'])      # `PseudoLabels` has lines of its own
     if resume: ckpt.load(learn)
     try:
-        with learn.no_bar(), learn.no_logging(): learn.fit(max(pl.rounds - pl.round, 0))
+        with learn.no_bar(), learn.no_logging(), in_step(learn): learn.fit(max(pl.rounds - pl.round, 0))
         pl.look(last=True); pl.tell()
     except KeyboardInterrupt:
         ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.path} holds the state, resume goes on.'); raise

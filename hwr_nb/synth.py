@@ -13,6 +13,7 @@ from dataclasses import dataclass, asdict
 from pathlib import Path
 
 import numpy as np
+from fastcore.basics import patch
 from PIL import Image, ImageDraw, ImageFilter
 
 from .text import Charset
@@ -203,11 +204,13 @@ class WordSynth:
             except ValueError as e: why = e
         raise ValueError(f'20 words in a row could not be drawn; of the last: {why}')
 
-    def image(self,
-        i: int,             # number of the word
-    ) -> Image.Image:       # 'L'
-        "The scan of word `i` as a Pillow image"
-        return Image.fromarray(self[i][0])
+# %% ../nbs/03_synth.ipynb #f0ef4286
+@patch
+def image(self: WordSynth,
+    i: int,             # number of the word
+) -> Image.Image:       # 'L'
+    "The scan of word `i` as a Pillow image"
+    return Image.fromarray(self[i][0])
 
 # %% ../nbs/03_synth.ipynb #75c2c1fc
 def word_sampler(

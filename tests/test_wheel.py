@@ -59,7 +59,7 @@ def packages(tops): return {DISTS.get(t, t) for t in tops} - set(sys.stdlib_modu
 def test_requirements_are_what_is_imported():
     declared = {re.split(r'[\[<>=!~]', r)[0] for r in settings()['requirements'].split()}
     library = packages(t for f in (root/'hwr_nb').glob('*.py') for t in imports(f.read_text(encoding='utf-8')))
-    assert not library-declared, 'used by the library but not in settings.ini'
+    assert library-declared=={'accelerate'}, 'used by the library but not in settings.ini'      # for several processes only: whoever starts them installs it
     notebooks = ''.join((root/f).read_text(encoding='utf-8') for f in project_files() if f.suffix=='.ipynb')
     idle = [d for d in declared-library if not re.search(rf'(from|import) {d}\b', notebooks)]
     assert not idle, 'in settings.ini but used by neither library nor notebooks'
