@@ -236,6 +236,7 @@ def acceptable(self: PseudoLabels, score, held):
     if ok and (self.top['round'] == 0 or score > self.top['score']): self.top = mine
     return ok
 
+# %% ../nbs/10_selftrain.ipynb #f418d20d
 @patch
 def choose(self: PseudoLabels):
     "Select the pseudo-labels of the coming round and write them down"
