@@ -153,6 +153,7 @@ def started(launcher):
     return [c for _, c in sorted(got)]
 
 @linux
+@pytest.mark.slow
 @pytest.mark.parametrize('name,victim', [('pretrain', 'rank 0'), ('pretrain', 'rank 1'), ('pretrain', 'launcher'), ('selftrain', 'launcher')])
 def test_one_ends_all_end(hwr, small, parrot, tmp_path, name, victim):
     "A killed process takes the other with it; the launcher passes a signal on. What was learned is saved"
