@@ -394,7 +394,7 @@ BAD_MODELS = {
     'nested JSON':       dict(change=lambda b: (200_000).to_bytes(8, 'little') + b'['*200_000),
     'a pickle, renamed': dict(change=lambda b: pickle.dumps(Mine())),
     'a PNG, renamed':    dict(change=lambda b: b'\x89PNG\r\n\x1a\n' + b),
-    'another version':   dict(meta=lambda m: m.update(format=2)),
+    'another version':   dict(meta=lambda m: m.update(format=9)),
     'a module by name':  dict(meta=lambda m: m.update(architecture='os.system')),
     'giant layers':      dict(meta=lambda m: m['args'].update(hidden=4096, dims=[4096]*5)),
     'a million layers':  dict(meta=lambda m: m['args'].update(layers=10**6)),
