@@ -232,7 +232,7 @@ def acceptable(self: PseudoLabels, score, held):
     mine = dict(score=score, round=self.round, plain=held['plain'], good=np.asarray(held['good']).tolist())
     if self.top is None: self.top = mine; return True
     by = luck(held, self.top)
-    ok = score > self.top['score'] + by if self.top['round'] == 0 else score >= self.top['score'] - by      # the base model is beaten by more than luck, a round replaced unless it was better by more than luck
+    ok = score > self.top['score'] + by if self.top['round'] == 0 else score >= self.top['score'] - max(by, .01)     # the base model is beaten by more than luck, a round replaced unless it was better by more than luck
     if ok and (self.top['round'] == 0 or score > self.top['score']): self.top = mine
     return ok
 
