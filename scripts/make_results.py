@@ -10,11 +10,10 @@ from hwr_nb.text import graphemes
 
 def readings(run, base, new, folder, n=6):
     "A random sample of the crops whose reading changed: [{file, rounds: {'before': reading, 'after': reading}}]"
-    tables = [dict(l.split('\t')[:2] for l in p.read_text(encoding='utf-8').splitlines()) for p in sorted((run/'pseudo_labels').glob('round-*.tsv'), key=lambda p: int(p.stem[6:]))]
-    files = [f for f, t in tables[0].items() if t != tables[-1].get(f)]
-    files = [files[i] for i in np.random.default_rng(0).permutation(len(files))[:n]]
-    first, last = ({f: r.text for f, r in zip(files, m.read([folder/f for f in files]))} for m in (base, new))
-    return [dict(file=f, rounds={'before': first[f], 'after': last[f]}) for f in files]        # labels are read with a lexicon, so they are not shown between
+    files = [l.split('\t')[0] for l in (run/'pseudo_labels'/'round-1.tsv').read_text(encoding='utf-8').splitlines()]
+    first, last = ([r.text for r in m.read([folder/f for f in files])] for m in (base, new))
+    changed = [i for i in np.random.default_rng(0).permutation(len(files)) if first[i] != last[i]][:n]
+    return [dict(file=files[i], rounds={'before': first[i], 'after': last[i]}) for i in changed]       # between them are labels, read with a lexicon
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
