@@ -37,7 +37,7 @@ class Reading:
 def shipped_models() -> dict: # name: path
     "The models that come with the package"
     d = files('hwr_nb') / 'data' / 'models'
-    return {p.name.removesuffix('.safetensors'): Path(str(p)) for p in d.iterdir() if p.name.endswith('.safetensors')} if d.is_dir() else {}
+    return {n: Path(str(d / f'{n}.safetensors')) for n in sorted(p.name.removesuffix('.safetensors') for p in d.iterdir() if p.name.endswith('.safetensors'))} if d.is_dir() else {}
 
 def model_path(
     name,       # path of a model file, or the name of a shipped one
