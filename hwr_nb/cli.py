@@ -17,7 +17,7 @@ from typing import Annotated
 
 from fastcore.script import call_parse, is_cli
 
-from .parallel import first_only, rank
+from .parallel import first_only, leave, rank
 
 # %% ../nbs/12_cli.ipynb #2fc87344
 class UsageError(Exception): "Arguments that are fine one by one but do not go together"
@@ -84,7 +84,7 @@ def command(
         with stoppable() as came, warnings.catch_warnings():
             if not debug: warnings.showwarning = _short_warning
             for s in (sys.stdout, sys.stderr): _utf8(s)
-            try: f(*args, **kw); sys.stdout.flush(); return 0
+            try: f(*args, **kw); leave(); sys.stdout.flush(); return 0
             except UsageError as e: say(f'{explain(e)} (see --help)'); return 2
             except KeyboardInterrupt: first_only(say)('stopped' + _left(kw)); return 128 + (came or [signal.SIGINT])[0]
             except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), 1); return 1    # `| head` has seen enough

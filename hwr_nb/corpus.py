@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAX_TEXT', 'EUROPEAN', 'decode_text', 'read_text', 'join_lines', 'tokenize', 'WordDistribution', 'case_punct_rates',
-           'written_with', 'languages', 'NgramModel', 'sample_number', 'WordSampler']
+           'written_with', 'languages', 'NgramModel', 'sample_number', 'broken', 'WordSampler']
 
 # %% ../nbs/01_corpus.ipynb #d37dd846
 import bisect, gzip, importlib.resources, itertools, json, math, os, regex, sys, unicodedata, warnings, zlib
@@ -547,6 +547,14 @@ def sample_number(
     return (s+',', s+'.', f'({s})', s)[bisect.bisect([.10, .18, .20], rng.random())]
 
 # %% ../nbs/01_corpus.ipynb #83aad439
+def broken(
+    word:str, # as written
+)->list: # (first part with a hyphen, second part) for each place where a pen may break it
+    "The ways to break a word at the end of a line"
+    ok = lambda s: len(s)>1 and s.isalpha()
+    return [(word[:k]+'-', word[k:]) for k in range(2, len(word)-1) if ok(word[k-2:k]) and ok(word[k:k+2])]
+
+# %% ../nbs/01_corpus.ipynb #49eb4261
 class WordSampler:
     "Draws words to write: from a list, invented, numbers and single characters, at stated rates"
     def __init__(self,
@@ -557,11 +565,12 @@ class WordSampler:
         p_number:float=.06, # share of numbers, 0..1
         p_char:float=.02, # share of single characters, 0..1
         p_case:float=.06, # share of the words from the list or invented ones that get a capital; a quarter of them get only capitals
+        p_broken:float=0., # share of the words from the list or invented ones that are broken at the end of a line: half of them the first part with a hyphen, half the rest
         charset=None, # write only with this: anything `Charset.load` takes; None: the characters of `dist`
         max_len:int=24, # longest word, in characters
     ):
         "Raises `ValueError` for shares that are no shares, or if numbers are wanted and the charset has no digits"
-        self.shares,self.p_case = dict(p_ngram=p_ngram, p_number=p_number, p_char=p_char),p_case
+        self.shares,self.p_case,self.p_broken = dict(p_ngram=p_ngram, p_number=p_number, p_char=p_char),p_case,p_broken
         if min(self.shares.values())<0 or sum(self.shares.values())>1:
             raise ValueError(f"the shares are {self.shares}, but each must be 0 or more and their sum at most 1")
         dist = WordDistribution.load(dist)
@@ -573,7 +582,7 @@ class WordSampler:
         self.ngram = ngram or (NgramModel.fit(self.dist) if p_ngram else None)
         self._kinds,self._cum = np.cumsum([p_char, p_number, p_ngram]).tolist(),np.cumsum(self.dist.probs(power)).tolist()
 
-# %% ../nbs/01_corpus.ipynb #ee8e4a90
+# %% ../nbs/01_corpus.ipynb #a31187ed
 @patch
 def __repr__(self:WordSampler):
     rest = ', '.join(f'{k} {v:g}' for k,v in self.shares.items())
@@ -589,9 +598,10 @@ def __call__(self:WordSampler,
     if kind==1: return self._number(rng)
     w = (self._invent(rng) if kind==2 else None) or self.dist.words[min(bisect.bisect(self._cum, u), len(self._cum)-1)]
     case = rng.random()
-    if case>=self.p_case: return w
-    new = w.upper() if case<self.p_case/4 else w[:1].upper()+w[1:]
-    return w if len(new)>self.max_len or self.charset.outside(new) else new
+    if case<self.p_case:
+        new = w.upper() if case<self.p_case/4 else w[:1].upper()+w[1:]
+        if len(new)<=self.max_len and not self.charset.outside(new): w = new
+    return self._broken(w, rng) if self.p_broken and rng.random()<self.p_broken else w
 
 # %% ../nbs/01_corpus.ipynb #6ad9a6cc
 @patch
@@ -600,6 +610,11 @@ def _number(self:WordSampler, rng):
         s = sample_number(rng)
         if len(s)<=self.max_len and not self.charset.outside(s): return s
     return ''.join(self.digits[int(i)] for i in rng.integers(len(self.digits), size=min(self.max_len, int(rng.integers(1, 5)))))
+
+@patch
+def _broken(self:WordSampler, w, rng):
+    at = broken(w)
+    return at[int(rng.integers(len(at)))][int(rng.integers(2))] if at and '-' in self.charset else w
 
 @patch
 def _invent(self:WordSampler, rng):

@@ -17,7 +17,7 @@ from fastai.callback.core import CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 from PIL import Image
 
-from .corpus import EUROPEAN, WordDistribution, languages
+from .corpus import EUROPEAN, WordDistribution, broken, languages
 from .data import MARGIN, MAX_WIDTH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .model import confidence, log_posteriors, save_model
@@ -30,23 +30,24 @@ RARE = {1: 5e-4, 2: 5e-5, 3: 3e-6}      # least share of running text for a word
 def vocabulary(
     words=None,     # `WordDistribution`, words.tsv, or None: shipped English
     langs=(),       # codes of languages whose longer words are known too, as wordfreq has them
-) -> frozenset:     # folded words
+) -> frozenset:     # folded words, and first parts of longer ones with a hyphen
     "Known words, folded. Short ones must be frequent: nearly every pair of letters is some abbreviation"
     dist, share = WordDistribution.load(words), {}
     for w, c in zip(dist.words, dist.counts / dist.counts.sum()): share[fold(w)] = share.get(fold(w), 0) + c
     from wordfreq import get_frequency_dict
-    return frozenset(w for w, s in share.items() if w and s >= RARE.get(len(w), 0)).union(
-        *(frozenset(fold(w) for w, f in get_frequency_dict(l, wordlist='small').items() if f >= 1e-6 and len(w) > 3) for l in langs))
+    known = {w for w, s in share.items() if w and s >= RARE.get(len(w), 0)}.union(
+        *({fold(w) for w, f in get_frequency_dict(l, wordlist='small').items() if f >= 1e-6 and len(w) > 3} for l in langs))
+    return frozenset(known.union(first for w in known if len(w) > 4 for first, _ in broken(w)))
 
 def plausible(
     text,           # a reading
-    vocab,          # folded known words
+    vocab,          # folded known words, and their first parts with a hyphen
 ) -> bool:
-    "Whether a reading is a known word, perhaps hyphenated or with an apostrophe, or a number"
+    "Whether a reading is a known word, perhaps hyphenated or with an apostrophe, the first part of one at the end of a line, or a number"
     f = fold(text)
     if not f: return False
     if any(c.isdigit() for c in f): return re.fullmatch(r'\W*\d[\d.,:/\'-]*(st|nd|rd|th|d|s|er|e|%)?\W*', text) is not None
-    return f in vocab or all(fold(p) in vocab for p in text.replace('-', "'").split("'") if fold(p))
+    return f in vocab or (text[-1] == '-' and f + '-' in vocab) or all(fold(p) in vocab for p in text.replace('-', "'").split("'") if fold(p))
 
 # %% ../nbs/10_selftrain.ipynb #2dd9166b
 LENGTHS = (1, 2, 3, 4, 6, 8)     # lower ends of the length classes
