@@ -271,6 +271,7 @@ def before_epoch(self: PseudoLabels):
     t = time.monotonic()
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve)
     self.look(); self.choose(); self.tell()
+    if self.round == 0 and self.rows[0]['score'] < .1: self.say(f'Only {self.rows[0]["score"]:.0%} of the letters are in readings that look sound: is the archive in a script and a language that the model knows?')
     if self.round == 0: self.set_aside((time.monotonic() - t) * (.05 + float(self.held.mean())))        # the last look takes its share of the first
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
     mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round)

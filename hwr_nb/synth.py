@@ -116,10 +116,11 @@ def spaced(
     ys, xs = np.nonzero(np.asarray(im) > 90)
     n = np.bincount((xs + lean * ys).astype(int), minlength=math.ceil(w + lean * h))
     if not n.any(): return im
-    thin = n <= 1.35 * np.percentile(n[n > 0], 25)
+    some = np.sort(n[n > 0])
+    thin = n <= 1.35 * some[len(some) // 4]
     at = [0, *(np.flatnonzero(np.diff(thin)) + 1).tolist(), len(n)]
-    k = by * (np.exp(.4 * rng.standard_normal(len(at))) if rng is not None else np.ones(len(at)))
-    mesh, x = [], 0
+    k = (by * np.exp(.4 * rng.standard_normal(len(at)))).tolist() if rng is not None else [by] * len(at)
+    mesh, x, thin = [], 0, thin.tolist()
     for a, b, f in zip(at, at[1:], k):
         to = x + (max(1, round((b - a) * f)) if thin[a] else b - a)
         mesh.append(((x, 0, to, h), (a, 0, a - lean * h, h, b - lean * h, h, b, 0))); x = to
@@ -183,10 +184,12 @@ def stroke(
     soft = im.filter(ImageFilter.GaussianBlur(pen))
     a, (w, h) = np.asarray(soft), im.size
     peak = max(int(a.max()), 1)
-    near = soft.resize((max(1, w // 3), max(1, h // 3)), Image.Resampling.BOX).filter(ImageFilter.MaxFilter(3)).resize((w, h), Image.Resampling.BILINEAR)
-    grey = np.arange(256, dtype=np.float32)
-    gain = edge / (peak * (1 - even) + np.clip(grey * 1.15, .12 * peak, peak) * even)     # one look into a table of the 256 greys
-    return np.clip(a * gain[near] + np.float32(.5 - weight * edge), 0, 1) * (a > .04 * peak)
+    near = soft.resize((max(1, w // 3), max(1, h // 3)), Image.Resampling.BOX).filter(ImageFilter.MaxFilter(3))
+    gain = edge / (peak * (1 - even) + np.clip(np.asarray(near, dtype=np.float32) * 1.15, .12 * peak, peak) * even)
+    out = np.asarray(Image.fromarray(gain.astype(np.float32)).resize((w, h), Image.Resampling.BILINEAR)) * a
+    out += np.float32(.5 - weight * edge)
+    out *= a > .04 * peak
+    return np.clip(out, 0, 1, out=out)
 
 def _ramp(rng, w, amount):
     "A slow curve over `w` columns between 1-amount and 1"

@@ -3,25 +3,27 @@
     python scripts/make_base.py FONTS --out base.safetensors --charset en [--resume]
     python scripts/make_base.py FONTS --out base-latin.safetensors --charset latin [--resume]
 
-FONTS is a folder of more handwriting fonts beside the shipped ones (here 175 files, all under the SIL Open Font License or the Apache License 2.0; the families of `HELD_OUT` are never trained on). The first phase learns English from the shipped
-fonts, the later ones go on with those of FONTS; the last one is in the charset asked for, with the words `WordDistribution.expected` of it (for `latin` English, French, German, Spanish and Italian alike). The models that ship share the first three
-phases, were made on two cores without matrix units (the last phase of each on one core), and while the library grew: the first phase was stopped at 38 minutes of a 70-minute schedule, the first two saw ink images before they had an even pace, and
-the second trained on one held-out family under another spelling.
+FONTS is a folder of more handwriting fonts beside the shipped ones: for the first four phases 175 files, for the last 295, the other 120 from the npm packages named in scripts/more_fonts.txt (all under the SIL Open Font License or the
+Apache License 2.0; the families of `HELD_OUT` are never trained on). The first phase learns English from the shipped fonts, the later ones go on with those of FONTS; the last two are in the charset asked for, with the words
+`WordDistribution.expected` of it (for `latin` English, French, German, Spanish and Italian alike). The models that ship share the first three phases, were made on two cores without matrix units (the last two phases of each on one core), and while
+the library grew: the first phase was stopped at 38 minutes of a 70-minute schedule, the first two saw ink images before they had an even pace, the second trained on one held-out family under another spelling, and only the last draws joins, dots
+and even strokes as `SynthStyle` has them now (that of `base` without `loose_marks` and with fewer ruled lines).
 """
 import argparse
 from pathlib import Path
 from hwr_nb.pretrain import pretrain
 
-PHASES = [dict(minutes=38, seed=1), dict(minutes=30, seed=2, lr=1.3e-3), dict(minutes=14, seed=11, lr=1.2e-3), dict(minutes=52, seed=31, lr=1.5e-3)]
+SHARED = [dict(minutes=38, seed=1), dict(minutes=30, seed=2, lr=1.3e-3), dict(minutes=14, seed=11, lr=1.2e-3)]
+OWN = {'en': [dict(minutes=52, seed=31, lr=1.5e-3), dict(minutes=80, seed=41, lr=1.5e-3)], 'latin': [dict(minutes=52, seed=31, lr=1.5e-3), dict(minutes=64, seed=42, lr=1.5e-3)]}
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('fonts'); p.add_argument('--out', type=Path, required=True); p.add_argument('--charset', default='en'); p.add_argument('--resume', action='store_true')
+    p.add_argument('fonts'); p.add_argument('--out', type=Path, required=True); p.add_argument('--charset', default='en', choices=OWN); p.add_argument('--resume', action='store_true')
     a, before = p.parse_args(), None
-    for k, phase in enumerate(PHASES, 1):
-        last = k == len(PHASES)
-        out = a.out if last else a.out.with_name(f'{a.out.stem}-{k}.safetensors')
-        if not out.exists(): print(pretrain(out, charset=a.charset if last else 'en', fonts=a.fonts if k > 1 else None, init=before, resume=a.resume and out.with_suffix('.resume').exists(), **phase))
+    phases = [dict(s, charset='en') for s in SHARED] + [dict(s, charset=a.charset) for s in OWN[a.charset]]
+    for k, phase in enumerate(phases, 1):
+        out = a.out if k == len(phases) else a.out.with_name(f'{a.out.stem}-{k}.safetensors')
+        if not out.exists(): print(pretrain(out, fonts=a.fonts if k > 1 else None, init=before, resume=a.resume and out.with_suffix('.resume').exists(), **phase))
         before = out
 
 if __name__ == '__main__': main()
