@@ -89,7 +89,7 @@ def ink_map(
     return lut[a]
 
 # %% ../nbs/04_data.ipynb #7e037477
-PACE = 11.      # columns of an ink image per stroke that a row of the word crosses
+PACE = 12.5    # columns of an ink image per stroke that a row of the word crosses
 EVEN = .75      # how much of the difference is evened out: 0 nothing, 1 all
 
 def strokes(
