@@ -172,7 +172,7 @@ class PseudoLabels(Callback):
         vocab,              # folded known words
         synth,              # `WordSynth` for replay
         rounds=6,           # how many
-        share=(.6, .95),    # share of each length class kept in the first and in the last round
+        share=(.5, .65),    # share of each length class kept in the first and in the last round
         lexicon=None,       # `SoftLexicon` that helps to read what is learned from, or None
         calibration=None,   # of the base model
         held_out=.1,        # share of the crops that are never trained on, but judge; of small archives a quarter, up to 60 crops
