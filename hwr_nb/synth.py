@@ -270,26 +270,29 @@ class WordSynth:
         ink = stroke(im, u(s.pen) * min(1, xh / XH), u(s.weight), u(s.edge), u(s.even))
         return scan(crop(_tight(ink), xh, s, rng), s, rng), text
 
-    def _typeset(self, rng):
-        "A word, its strokes, and how much they have been straightened; a word that no font can draw is passed over for another word"
-        s = self.style
-        for _ in range(20):
-            text = self.words(rng)
-            try:
-                font = self.fonts.pick(rng, text)
-                im, old = typeset(font, self._written(rng, text, font)), rng.random() >= s.p_joins
-                slope = 0. if old else lean(font)
-                if not old: im = spaced(im, math.exp(rng.uniform(*map(math.log, s.joins))), slope, rng)
-                if rng.random() < s.p_marks and not MARKED.isdisjoint(text): im = loose_marks(im, rng)
-                return text, im, slope
-            except ValueError as e: why = e
-        raise ValueError(f'20 words in a row could not be drawn; of the last: {why}')
+# %% ../nbs/03_synth.ipynb #fa2e2f5f
+@patch
+def _typeset(self: WordSynth, rng):
+    "A word, its strokes, and how much they have been straightened; a word that no font can draw is passed over for another word"
+    s = self.style
+    for _ in range(20):
+        text = self.words(rng)
+        try:
+            font = self.fonts.pick(rng, text)
+            im, old = typeset(font, self._written(rng, text, font)), rng.random() >= s.p_joins
+            slope = 0. if old else lean(font)
+            if not old: im = spaced(im, math.exp(rng.uniform(*map(math.log, s.joins))), slope, rng)
+            if rng.random() < s.p_marks and not MARKED.isdisjoint(text): im = loose_marks(im, rng)
+            return text, im, slope
+        except ValueError as e: why = e
+    raise ValueError(f'20 words in a row could not be drawn; of the last: {why}')
 
-    def _written(self, rng, text, font):
-        "The signs to draw: at times with long s, or with the f that looks like it"
-        if 's' not in text or rng.random() >= self.style.p_long_s: return text
-        if 'ſ' in font.chars: return long_s(text, ('all', 'first', 'double')[int(rng.integers(3))])
-        return long_s(text, 'double', 'f') if 'f' in font.chars else text
+@patch
+def _written(self: WordSynth, rng, text, font):
+    "The signs to draw: at times with long s, or with the f that looks like it"
+    if 's' not in text or rng.random() >= self.style.p_long_s: return text
+    if 'ſ' in font.chars: return long_s(text, ('all', 'first', 'double')[int(rng.integers(3))])
+    return long_s(text, 'double', 'f') if 'f' in font.chars else text
 
 # %% ../nbs/03_synth.ipynb #f0ef4286
 @patch
