@@ -1,5 +1,5 @@
 """Faults, injected one by one. Each docstring says: fault | how it is injected | what happens; nbs/faults.ipynb makes a table of them"""
-import builtins, contextlib, csv, errno, importlib, io, json, multiprocessing, os, pickle, re, runpy, shutil, signal, stat, struct, subprocess, sys, time, warnings, zlib
+import builtins, contextlib, csv, errno, importlib, io, json, multiprocessing, os, pickle, re, runpy, shutil, signal, stat, struct, subprocess, sys, threading, time, warnings, zlib
 from contextvars import Context
 from functools import partial
 from html.parser import HTMLParser
@@ -149,13 +149,14 @@ def test_every_ending(tiny, tmp_path):
 @linux
 def test_pipe_named_png(tiny, tmp_path):
     "named pipe called x.png | mkfifo, on the command line, in a folder, and named in labels.tsv | a row says it is no file; nothing waits for it, the rest is read, exit 1"
-    f = tmp_path/'x.png'; os.mkfifo(f); signal.alarm(60)        # whoever opens it waits for ever
+    f = tmp_path/'x.png'; os.mkfifo(f)
+    free = threading.Timer(30, lambda: os.close(os.open(f, os.O_WRONLY | os.O_NONBLOCK))); free.start()        # who has opened it would wait for ever
     try:
         goes_on(tiny, f, words=['x.png: is a folder, a pipe or a device'])
         shutil.copy(tiny.good, tmp_path/'a.png'); assert len(goes_on_any(tiny, tmp_path, 'a pipe'))==1
         (tmp_path/'labels.tsv').write_text('a.png\tthe\nx.png\tit\n')
         refuses('eval', '--labeled', tmp_path, '--model', tiny.model, words=["'x.png'", '1 of 2 files are not there'])
-    finally: signal.alarm(0)
+    finally: free.cancel()
 
 def test_unreadable_file(tiny, tmp_path, monkeypatch):
     "unreadable file | open() fails with EACCES | a row says permission denied; the rest is read, exit 1"
