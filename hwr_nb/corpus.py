@@ -58,14 +58,41 @@ def _guess(data, name):
     return data.decode(enc, errors='replace')
 
 # %% ../nbs/01_corpus.ipynb #c0d2db11
+MAX_TEXT = 100_000_000      # bytes of a text, a word list or a model once it is unpacked; a million words of a list take 15 million
+
+def _check_size(path, fix='leave out its rarest words'):
+    "Raise `ValueError` for more than may be read: a small gzip file can hold more than the memory"
+    n = os.path.getsize(path)
+    if str(path).endswith('.gz'):
+        try:
+            with gzip.open(path) as f:
+                n = 0
+                while n<=MAX_TEXT and (b := f.read(1<<20)): n += len(b)
+        except (OSError, EOFError, zlib.error): return         # damaged: who reads it says so
+    if n>MAX_TEXT: _too_much(path, fix)
+
+def _too_much(name, fix): raise ValueError(f"{name} holds more than {MAX_TEXT//10**6} million bytes of text, the most that is read: {fix}")
+
+def _walk(folder, no):
+    "As `os.walk`, through links to folders too, each folder once, in order; `no` takes the error of each that cannot be opened"
+    seen = set()
+    for root,dirs,names in os.walk(folder, onerror=no, followlinks=True):
+        if (real:=os.path.realpath(root)) in seen: dirs[:] = []; continue
+        seen.add(real); dirs.sort()
+        yield root,dirs,names
+
 def read_text(
     path:str|Path, # a text file, or '-' for standard input
     encoding:str=None, # its encoding, if you know it; otherwise found out
 )->str: # the text, its lines ending in '\n'
     "The text of a file; raises `FileNotFoundError`, or `ValueError` as `decode_text` does"
-    if str(path)=='-': return decode_text(sys.stdin.buffer.read(), 'standard input', encoding)
+    cut = 'cut it into several files in a folder, and give the folder'
+    if str(path)=='-':
+        if len(data:=sys.stdin.buffer.read(MAX_TEXT+1))>MAX_TEXT: _too_much('standard input', cut)
+        return decode_text(data, 'standard input', encoding)
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f"no text file {str(path)!r}: give an existing file, a folder of .txt files, or '-'")
+    _check_size(path, cut)
     return decode_text(path.read_bytes(), str(path), encoding)
 
 # %% ../nbs/01_corpus.ipynb #d7bfadd3
@@ -113,6 +140,7 @@ class WordDistribution:
         if len(set(words))<len(words): raise ValueError(f"{name} has {Counter(words).most_common(1)[0][0]!r} more than once: add up its counts")
         order = np.argsort(-counts, kind='stable')
         self.words,self.counts,self.name,self.left_out = [words[i] for i in order],counts[order],name,left_out or {}
+        self.file = None                               # where the words come from, for messages
         self._set = self._vocab = self._ids = None     # made when first asked for
 
 # %% ../nbs/01_corpus.ipynb #e076c34f
@@ -180,57 +208,70 @@ def restrict(self:WordDistribution,
     if max_words and len(cnt)>max_words:
         best = cnt.most_common()
         cnt,out[f'beyond the {max_words:,} most frequent'] = dict(best[:max_words]),[w for w,_ in best[max_words:]]
-    if not cnt: raise ValueError(f"none of the {len(self)} words of {self.name!r} is left (the first was {self.words[0]!r}): "
+    if not cnt: raise ValueError(f"none of the {len(self)} words of {self.file or repr(self.name)} is left (the first was {self.words[0]!r}): "
                                  "use a charset that covers them or a larger max_len")
     for k,v in self.left_out.items(): out[k] = v+out.get(k, [])
     return _from_counter(cnt, self.name, dict(out))
 
+@patch
+def fitting(self:WordDistribution,
+    charset, # of the recognizer: anything `Charset.load` takes
+    max_len:int=None, # keep words of at most this many characters; None: any
+)->WordDistribution: # as `restrict`
+    "As `restrict`, and a warning says how many words of a file were left out"
+    d = self.restrict(charset, max_len)
+    if self.file and d.left_out:
+        why = '; '.join(f"{k}: {len(v):,}, the first {v[0][:60]!r}" for k,v in d.left_out.items())
+        warnings.warn(f"{self.file}: {sum(map(len, d.left_out.values())):,} of {len(self)+sum(map(len, self.left_out.values())):,} words are left out; {why}")
+    return d
+
 # %% ../nbs/01_corpus.ipynb #e664512f
-def _text_files(paths):
+def _text_files(paths, failed):
+    "(file, was it found in a folder?) of each text; folders that cannot be opened go to the list `failed`"
     for p in [paths] if isinstance(paths, (str, Path)) else paths:
-        if str(p)!='-' and Path(p).is_dir():
-            def no(e): raise ValueError(f"{e.filename} cannot be opened ({e.strerror}): check that it may be read")
-            fs = sorted(Path(d)/f for d,_,names in os.walk(p, onerror=no) for f in names if f.lower().endswith('.txt'))
-            if not fs: raise ValueError(f"the folder {str(p)!r} has no .txt file in it: give a folder of .txt files, or the files themselves")
-            yield from fs
-        else: yield p
+        if str(p)=='-' or not Path(p).is_dir(): yield p,False; continue
+        shut = []
+        fs = sorted(Path(d)/f for d,_,names in _walk(p, shut.append) for f in names if f.lower().endswith('.txt'))
+        shut = [(e.filename, f"{e.filename} cannot be opened ({e.strerror}): check that it may be read") for e in shut]
+        if shut and (failed is None or not fs): raise ValueError(shut[0][1])
+        if not fs: raise ValueError(f"the folder {str(p)!r} has no .txt file in it: give a folder of .txt files, or the files themselves")
+        if shut: failed += shut
+        yield from ((f,True) for f in fs)
+
+def _count(path, encoding):
+    "How often each word of a text occurs, and which of them are too long to be words"
+    c = Counter(tokenize(read_text(path, encoding)))
+    big = {w:n for w,n in c.items() if len(w)>60}
+    if sum(len(w)*n for w,n in big.items()) > .9*sum(len(w)*n for w,n in c.items()):
+        raise ValueError(f"{path} has no words in it: it is mostly runs of up to {max(map(len, big)):,} characters without a space; "
+                         "give a text with spaces between words")
+    return c,big
 
 @patch(cls_method=True)
 def from_texts(cls:WordDistribution,
     paths, # a text file, a folder (its .txt files, also in subfolders), '-' for standard input, or a list of these
     encoding:str=None, # the files' encoding, if you know it; otherwise found out
     name:str=None, # what to call the result; by default the first path's name
+    failed:list=None, # list that takes (path, why) of each file or folder found in a folder that cannot be used; None: that is an error
 )->WordDistribution: # the words as written: case, punctuation and accents kept
-    "Count the words of any texts; raises `FileNotFoundError` or `ValueError` with one sentence that names the file"
-    files = list(_text_files(paths))
+    "Count the words of any texts; raises `OSError` or `ValueError` with one sentence that names the file"
+    files = list(_text_files(paths, failed))
     if not files: raise ValueError("no text was given: name at least one text file, a folder of .txt files, or '-'")
-    cnt,long = Counter(),Counter()
-    for f in files:
-        c = Counter(tokenize(read_text(f, encoding)))
-        big = {w:n for w,n in c.items() if len(w)>60}
-        if sum(len(w)*n for w,n in big.items()) > .9*sum(len(w)*n for w,n in c.items()):
-            raise ValueError(f"{f} has no words in it: it is mostly runs of up to {max(map(len, big)):,} characters without a space; "
-                             "give a text with spaces between words")
+    cnt,long,first = Counter(),Counter(),str(files[0][0])
+    for f,found in files:
+        try: c,big = _count(f, encoding)
+        except (ValueError, OSError) as e:
+            if failed is None or not found: raise
+            failed.append((str(f), f"{f}: {e.strerror}" if isinstance(e, OSError) and e.strerror else str(e))); continue
         for w,n in c.items(): (long if w in big else cnt)[w] += n
-    return _from_counter(cnt, name or ('standard input' if str(files[0])=='-' else Path(files[0]).stem),
-                         {'longer than 60':[w[:60]+'…' for w in long]} if long else None)
+    if failed and not cnt: raise ValueError(f"none of the {len(files):,} texts could be used; the first: {failed[0][1]}")
+    d = _from_counter(cnt, name or ('standard input' if first=='-' else Path(first).stem), {'longer than 60':[w[:60]+'…' for w in long]} if long else None)
+    d.file = first
+    return d
 
 # %% ../nbs/01_corpus.ipynb #a37dd42e
 def _open(path, mode):
     return gzip.open(path, mode+'t', encoding='utf-8', newline='\n') if str(path).endswith('.gz') else open(path, mode, encoding='utf-8', newline='\n')
-
-MAX_TEXT = 100_000_000      # bytes of a word list or a model once it is unpacked; a million words take 15 million
-
-def _check_size(path):
-    "Raise `ValueError` for more than may be read: a small gzip file can hold more than the memory"
-    n = os.path.getsize(path)
-    if str(path).endswith('.gz'):
-        try:
-            with gzip.open(path) as f:
-                n = 0
-                while n<=MAX_TEXT and (b := f.read(1<<20)): n += len(b)
-        except (OSError, EOFError, zlib.error): return         # damaged: who reads it says so
-    if n>MAX_TEXT: raise ValueError(f"{path} holds more than {MAX_TEXT//10**6} million bytes of text, the most that is read: leave out its rarest words")
 
 def _write(path, lines):
     path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
@@ -276,7 +317,9 @@ def from_tsv(cls:WordDistribution,
         if w.split()!=[w]: raise ValueError(f"{path}, line {i}: {w[:40]!r} is not one word: {fix}")
         cnt[nfc(w)] += n
     if not cnt: raise ValueError(f"{path} is empty: {fix}")
-    return _from_counter(cnt, name or Path(path).name.split('.')[0])
+    d = _from_counter(cnt, name or Path(path).name.split('.')[0])
+    d.file = str(path)
+    return d
 
 # %% ../nbs/01_corpus.ipynb #7d39e525
 @lru_cache
@@ -284,7 +327,9 @@ def _shipped(lang):
     res = importlib.resources.files('hwr_nb')/'data'/f'words_{lang}.tsv'
     if not res.is_file(): raise ValueError(f"no word list for {lang!r} comes with the library: use 'en', "
                                            f"WordDistribution.from_wordfreq({lang!r}) or your own texts")
-    with importlib.resources.as_file(res) as p: return WordDistribution.from_tsv(p, name=f"words_{lang}")
+    with importlib.resources.as_file(res) as p: d = WordDistribution.from_tsv(p, name=f"words_{lang}")
+    d.file = None           # no file of the user's
+    return d
 
 @patch(cls_method=True)
 def default(cls:WordDistribution,

@@ -21,9 +21,10 @@ from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .text import Charset, nfc
+from .corpus import _check_size, _walk
 
 # %% ../nbs/04_data.ipynb #0f41201e
-EXTS = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp', '.bmp', '.gif', '.jp2', '.pgm')
+EXTS = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp', '.bmp', '.gif', '.jp2', '.pgm', '.apng', '.jpe', '.jfif', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx', '.pbm', '.ppm', '.pnm', '.pfm')
 FORMATS = ('PNG', 'JPEG', 'TIFF', 'BMP', 'WEBP', 'GIF', 'PPM', 'JPEG2000')
 MAX_PIXELS = 40_000_000     # of one crop; a whole page at 400 dpi has 15 million
 
@@ -37,6 +38,7 @@ def open_image(
     if isinstance(src, Image.Image): return _grey(src)
     def no(why): raise _Unfit(f'{src}: {why}') from None
     try:
+        if os.path.exists(src) and not os.path.isfile(src): no('is a folder, a pipe or a device, not a file; take it away.')      # to open a pipe is to wait for whoever writes to it
         with Image.open(src, formats=FORMATS) as im:
             w, h = im.size
             if w * h > MAX_PIXELS: no(f'{w} x {h} pixels is more than the {MAX_PIXELS:,} allowed for a word; cut words out of pages first.')
@@ -178,6 +180,7 @@ def read_labels(
 ) -> list:              # of `Label`, in the file's order
     "Read a label file; columns beyond the fourth are ignored. Raises `ValueError` with the line number where a line cannot be understood"
     path = Path(path)
+    _check_size(path, 'share its lines among several folders')
     try: text = path.read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError as e: raise ValueError(f'{path}: not UTF-8 (byte {e.start}); save it as UTF-8.') from None
     text = text.replace('\r\n', '\n').replace('\r', '\n')
@@ -193,9 +196,12 @@ def read_labels(
 
 def _csv_lines(path, text):
     "(line number, [file, text, group, page]) of each row of a CSV file with a header"
-    rd = csv.reader(io.StringIO(text))
-    try: lines = [(rd.line_num, r) for r in rd]
-    except csv.Error as e: raise ValueError(f'{path}, line {rd.line_num}: not CSV ({e}).') from None
+    rd, lines, n = csv.reader(io.StringIO(text), strict=True), [], 1
+    try:
+        for r in rd: lines.append((n, r)); n = rd.line_num + 1
+    except csv.Error as e: raise ValueError(f'{path}, line {n}: not CSV ({e}); look for a quotation mark that opens or ends in the wrong place.') from None
+    for n, r in lines:
+        if cut := next((c for c in r if '\n' in c), None): raise ValueError(f'{path}, line {n}: {cut[:60]!r} holds a line break; close the quotation mark in its own line, or give the word without a break.')
     head = [h.strip().lower() for h in lines[0][1]] if lines else []
     col = lambda *names: next((head.index(n) for n in names if n in head), None)
     cols = [col('file', 'filename', 'image', 'path'), col('text', 'label', 'transcription'), col('writer', 'document', 'group'), col('page')]
@@ -203,7 +209,7 @@ def _csv_lines(path, text):
     return [(n, [r[c] if c is not None and c < len(r) else '' for c in cols]) for n, r in lines[1:] if r]
 
 # %% ../nbs/04_data.ipynb #81e60a19
-FOREIGN = ('.heic', '.heif', '.avif', '.jxl', '.psd', '.dng')
+FOREIGN = ('.heic', '.heif', '.avif', '.jxl', '.psd', '.dng', '.pdf', '.djvu', '.tga', '.pcx', '.cr2', '.nef', '.arw')
 
 def find_images(
     folder,             # folder, searched with everything below it; hidden files and folders are left out
@@ -211,15 +217,13 @@ def find_images(
 ) -> list:              # of `Path`, sorted
     "All image files in a folder. Raises `ValueError` where there is none"
     if not os.path.isdir(folder): raise ValueError(f'{folder}: no such folder.')
-    found, seen = [], set()
+    found = []
     def no(e):
         why = f'{e.filename}: cannot be opened ({e.strerror}); check that it may be read.'
         if failed is None: raise ValueError(why)
         failed.append((e.filename, why))
-    for root, dirs, names in os.walk(folder, onerror=no, followlinks=True):
-        if (real := os.path.realpath(root)) in seen: dirs[:] = []; continue
-        seen.add(real)
-        dirs[:] = sorted(d for d in dirs if not d.startswith('.'))
+    for root, dirs, names in _walk(folder, no):
+        dirs[:] = [d for d in dirs if not d.startswith('.')]
         found += [Path(root) / n for n in names if n.lower().endswith(EXTS + FOREIGN) and not n.startswith('.')]
     if not (found or failed): raise ValueError(f'{folder}: no images in it; {", ".join(e[1:].upper() for e in EXTS)} are looked for, in folders below too.')
     return sorted(found)

@@ -174,9 +174,10 @@ class Story:
     after: object = None    # `EvalReport` of the adapted one
     words: list = field(default_factory=list)       # `Word`s: a sample of the unlabeled crops
     labeled: list = field(default_factory=list)     # `Word`s: the labeled crops
-    errors: list = field(default_factory=list)      # (file, why) of crops that cannot be opened
+    errors: list = field(default_factory=list)      # (file, why) of sampled crops that cannot be opened
     steps: list = field(default_factory=list)       # (what was done, seconds)
     settings: dict = field(default_factory=dict)    # what one needs to do it again
+    left_out: list = field(default_factory=list)    # (name, why) of all crops that cannot be opened, labeled or not
 
 def _pair_up(before, after): # lists of `Reading`, of the same crops
     "Readings before and after, crop by crop"
@@ -350,6 +351,10 @@ def _word_part(s: Story, n=24, doubtful=12):
     return [ft('h2', 'Crops and readings'), ft('p', f'A random sample of {min(n, len(seen))} crops that nobody transcribed, with the reading now and its confidence.'), shelf(_some(seen, n)),
             ft('h2', 'Most doubtful'), ft('p', 'The readings with the lowest confidence: where a person should look first.'), shelf(sorted(seen, key=lambda w: w.sure)[:doubtful])]
 
+def _left_part(s: Story):
+    "Crops that cannot be opened, all of them"
+    return [ft('h2', 'Crops that cannot be opened'), ft('p', 'Nothing was learned from these; labeled ones count as read wrong.'), _table(['crop', 'why'], s.left_out)] if s.left_out else []
+
 def html_report(
     s: Story,
     path,       # file to write
@@ -358,7 +363,7 @@ def html_report(
     flat = [(k, v) for k, v in s.settings.items() if not isinstance(v, dict)] + [(f'{k}: {a}', b) for k, v in s.settings.items() if isinstance(v, dict) for a, b in v.items() if b is not None]
     body = [ft('h1', f'Learning to read: {_plain(s.name)}'), ft('p', _plain(s.about)), ft('p', 'SIMULATED ARCHIVE: drawn by the demo, not real handwriting.', cls='note') if s.simulated else '',
             *_result_part(s), ft('h2', 'What to keep in mind'), ft('ul', *[ft('li', _plain(o)) for o in honest(s)]) if honest(s) else '',
-            *_changed_part(s), *_word_part(s),
+            *_changed_part(s), *_word_part(s), *_left_part(s),
             ft('h2', 'What was done'), ft('p', f'Learned from {s.unlabeled:,} crops without transcription in {s.minutes:g} minutes.'), _table(['step', 'seconds'], [(a, f'{b:.1f}') for a, b in s.steps]),
             ft('h2', 'Settings and versions'), _table(['', ''], [(k, str(v)[:300]) for k, v in flat])]
     csp = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -425,6 +430,7 @@ def demo(
     seed=0,         # of the simulated hand and the training
     model='base',   # model to begin with: a file or the name of a shipped one
     say=print,      # where lines of progress go
+    failed=None,    # list that takes (name, why) of each crop that cannot be opened; the report names them in any case
 ) -> Path:          # the report, an HTML page
     "Adapt a model to an archive without transcriptions, measure, read, and write a report. Raises `ValueError` where that cannot work"
     if not minutes > 0: raise ValueError(f'Self-training for {minutes} minutes: give a number above 0 (4 is the default).')
@@ -441,7 +447,8 @@ def demo(
         s.labeled = _pair_rows(s.before, s.after, test.files) if test else []
         run = json.loads((run_dir(out/'adapted.safetensors')/'report.json').read_text(encoding='utf-8'))
         s.rounds, s.chosen, s.batches = read_history(run_dir(out/'adapted.safetensors')/'history.csv'), run['round'], run['provenance']['selftrain']['steps']
-        s.settings = _settings(out, data, minutes, seed, model, rec, run)
+        s.settings, s.left_out = _settings(out, data, minutes, seed, model, rec, run), _left_out(run, s.before, say)
+        if failed is not None: failed += s.left_out
         return _tell_end(s, html_report(s, out/'report.html'), time.monotonic() - t0, say)
 
 # %% ../nbs/13_demo.ipynb #5c1e4601
@@ -450,6 +457,13 @@ def _look(rec, test, sample, when, say=print):
     rep = rec.evaluate(test) if test else None
     if rep: say(f'{when}: CER {rep.table()[0][1]}, WER {rep.table()[0][2]}, 95 % intervals, on {rep.n} labeled crops.')
     return rep, rec.read(sample)
+
+def _left_out(run, rep, say):
+    "(name, why) of all crops that cannot be opened; says which of the labeled ones, for of the others the self-training has spoken"
+    lab = [(f'labeled/{n}', e) for n, e in (rep.errors if rep else {}).items()]
+    for n, e in lab[:20]: say(_plain(f'left out {n}: {e}'))
+    if len(lab) > 20: say(f'left out {len(lab) - 20} more labeled ones; the report names them all')
+    return lab + [(f'unlabeled/{n}', e) for n, e in run['left_out'].items() if e != 'blank']
 
 def _settings(out, data, minutes, seed, model, rec, run):
     "What one needs to know to do it again"

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import ImageFont, Image, features
 from fastcore.basics import patch
 from .text import Charset
+from .corpus import _walk
 
 # %% ../nbs/02_fonts.ipynb #4dabb9e7
 class _LRU(OrderedDict):
@@ -390,11 +391,14 @@ def from_folder(cls:FontBook,
     "Check a folder font by font. Raises FileNotFoundError without a folder, ValueError if no font in it can serve"
     d = Path(path)
     if not d.is_dir(): raise FileNotFoundError(f'no folder of fonts at {path}: give a folder with .ttf, .otf or .woff2 files')
-    shut = []
-    paths = sorted(p for at,_,names in os.walk(d, onerror=shut.append) for p in (Path(at)/n for n in names) if p.suffix.lower() in ('.ttf','.otf','.woff2') and p.is_file())
+    shut,good,kinds = [],('.ttf','.otf','.woff2'),('.woff','.ttc','.otc','.pfb','.eot','.dfont')
+    paths = sorted(p for at,_,names in _walk(d, shut.append) for p in (Path(at)/n for n in names) if p.suffix.lower() in good+kinds)
     shut = [dict(file=f'{Path(e.filename).relative_to(d).as_posix()}/', used=False, reason=f'cannot be opened ({e.strerror})', missing='') for e in shut]
     if not paths: raise ValueError(f'no .ttf, .otf or .woff2 file in {path}' + ''.join(f"; {r['file']} {r['reason']}" for r in shut[:5]))
-    fonts,report = zip(*[check_font(p, charset, min_cover) for p in paths])
+    def check(p):
+        why = 'is a link to nothing, a pipe or a device' if not p.is_file() else 'is of a kind that is not read: convert it to .ttf, .otf or .woff2' if p.suffix.lower() in kinds else ''
+        return (None, dict(file=str(p), used=False, reason=why, missing='')) if why else check_font(p, charset, min_cover)
+    fonts,report = zip(*map(check, paths))
     report = [{**r, 'file': p.relative_to(d).as_posix()} for p,r in zip(paths, report)] + shut
     fonts = [f for f in fonts if f]
     if not fonts: raise ValueError(f'none of the {len(paths)} fonts in {path} can serve: '
@@ -405,13 +409,14 @@ def from_folder(cls:FontBook,
 @patch
 def show_report(self:FontBook,
         every:bool=False, # also list the fonts that are used and lack nothing
+        say=print,        # where the lines go
     ):
-    "Print which files were left out and why, and which characters the used ones lack"
-    print(f"{sum(r['used'] for r in self.report)} of {sum(not r['file'].endswith('/') for r in self.report)} fonts used")     # with / it is a folder
+    "Say which files were left out and why, and which characters the used ones lack"
+    say(f"{sum(r['used'] for r in self.report)} of {sum(not r['file'].endswith('/') for r in self.report)} fonts used")     # with / it is a folder
     for r in self.report:
         if r['used'] and not r['missing'] and not every: continue
         lack = r['missing'] if len(r['missing']) <= 16 else f"{r['missing'][:16]}... ({len(r['missing'])} characters)"
-        print(f"{'used    ' if r['used'] else 'left out'} {r['file']}: " + ('; '.join(filter(None, (r['reason'], lack and f'lacks {lack}'))) or 'complete'))
+        say(f"{'used    ' if r['used'] else 'left out'} {r['file']}: " + ('; '.join(filter(None, (r['reason'], lack and f'lacks {lack}'))) or 'complete'))
 
 # %% ../nbs/02_fonts.ipynb #87d06cc0
 @patch(cls_method=True)

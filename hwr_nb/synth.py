@@ -7,7 +7,7 @@ __all__ = ['XH', 'LEANS', 'MARKED', 'SynthStyle', 'typeset', 'long_s', 'lean', '
            'crop', 'WordSynth', 'word_sampler', 'word_grid', 'contact_sheet', 'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
-import math, warnings
+import io, math, os, warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, asdict
 from pathlib import Path
@@ -270,26 +270,29 @@ class WordSynth:
         ink = stroke(im, u(s.pen) * min(1, xh / XH), u(s.weight), u(s.edge), u(s.even))
         return scan(crop(_tight(ink), xh, s, rng), s, rng), text
 
-    def _typeset(self, rng):
-        "A word, its strokes, and how much they have been straightened; a word that no font can draw is passed over for another word"
-        s = self.style
-        for _ in range(20):
-            text = self.words(rng)
-            try:
-                font = self.fonts.pick(rng, text)
-                im, old = typeset(font, self._written(rng, text, font)), rng.random() >= s.p_joins
-                slope = 0. if old else lean(font)
-                if not old: im = spaced(im, math.exp(rng.uniform(*map(math.log, s.joins))), slope, rng)
-                if rng.random() < s.p_marks and not MARKED.isdisjoint(text): im = loose_marks(im, rng)
-                return text, im, slope
-            except ValueError as e: why = e
-        raise ValueError(f'20 words in a row could not be drawn; of the last: {why}')
+# %% ../nbs/03_synth.ipynb #fa2e2f5f
+@patch
+def _typeset(self: WordSynth, rng):
+    "A word, its strokes, and how much they have been straightened; a word that no font can draw is passed over for another word"
+    s = self.style
+    for _ in range(20):
+        text = self.words(rng)
+        try:
+            font = self.fonts.pick(rng, text)
+            im, old = typeset(font, self._written(rng, text, font)), rng.random() >= s.p_joins
+            slope = 0. if old else lean(font)
+            if not old: im = spaced(im, math.exp(rng.uniform(*map(math.log, s.joins))), slope, rng)
+            if rng.random() < s.p_marks and not MARKED.isdisjoint(text): im = loose_marks(im, rng)
+            return text, im, slope
+        except ValueError as e: why = e
+    raise ValueError(f'20 words in a row could not be drawn; of the last: {why}')
 
-    def _written(self, rng, text, font):
-        "The signs to draw: at times with long s, or with the f that looks like it"
-        if 's' not in text or rng.random() >= self.style.p_long_s: return text
-        if 'ſ' in font.chars: return long_s(text, ('all', 'first', 'double')[int(rng.integers(3))])
-        return long_s(text, 'double', 'f') if 'f' in font.chars else text
+@patch
+def _written(self: WordSynth, rng, text, font):
+    "The signs to draw: at times with long s, or with the f that looks like it"
+    if 's' not in text or rng.random() >= self.style.p_long_s: return text
+    if 'ſ' in font.chars: return long_s(text, ('all', 'first', 'double')[int(rng.integers(3))])
+    return long_s(text, 'double', 'f') if 'f' in font.chars else text
 
 # %% ../nbs/03_synth.ipynb #f0ef4286
 @patch
@@ -308,7 +311,7 @@ def word_sampler(
     if callable(words): return words
     if words is None: words = WordDistribution.expected(charset)
     elif not isinstance(words, WordDistribution): words = WordDistribution.from_tsv(words)
-    dist = words.restrict(charset=charset, max_len=24)
+    dist = words.fitting(charset, 24)
     return WordSampler(dist, power=.9, ngram=NgramModel.fit(dist), charset=charset, p_ngram=.07, p_broken=.04 if '-' in charset else 0, p_number=.05 if any(d in charset for d in '0123456789') else 0)
 
 def _tight(ink, level=.15):
@@ -351,6 +354,13 @@ def contact_sheet(
     return word_grid(ims, cols, (230, 40), [f'{Path(f.path).stem} ({f.style})' for f in book.fonts])
 
 # %% ../nbs/03_synth.ipynb #e1af587f
+def _save_png(a, path):
+    "Write the grey image `a` so that it appears whole. Raises `OSError` naming the file where that fails"
+    f, tmp = io.BytesIO(), path.with_name(f'.{path.name}.tmp')
+    Image.fromarray(a).save(f, 'PNG', compress_level=1)
+    try: tmp.write_bytes(f.getbuffer()); os.replace(tmp, path)
+    except OSError as e: tmp.unlink(missing_ok=True); raise OSError(e.errno, e.strerror, str(path)) from None
+
 def _start_drawing(synth, out): _draw_files.job = synth, out     # once per worker process
 
 def _draw_files(idxs):
@@ -358,7 +368,7 @@ def _draw_files(idxs):
     for i in idxs:
         x, text = synth[i]
         name = f'word-{i:07d}.png'
-        Image.fromarray(x).save(Path(out) / name, compress_level=1)
+        _save_png(x, Path(out) / name)
         rows.append((i, name, text))
     return rows
 

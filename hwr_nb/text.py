@@ -163,8 +163,10 @@ def load(cls:Charset,
 # %% ../nbs/00_text.ipynb #c9ea6656
 def _charset_file(cls, path):
     if not path.is_file(): raise FileNotFoundError(f"no charset file {str(path)!r}: give an existing file, 'en', 'latin', or a string of characters")
+    if path.stat().st_size>1_000_000: raise ValueError(f"{path} holds more than a million bytes: give a file of the wanted characters, not a text")
     try: s = path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError: raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8, with the wanted characters in it") from None
     cs = sorted({g for g in graphemes(s) if g.strip() and g.isprintable()})
     if not cs: raise ValueError(f"{path} has no visible character: put the wanted characters into it")
-    return cls(cs, name=path.stem)
+    try: return cls(cs, name=path.stem)
+    except ValueError as e: raise ValueError(f"{path}: {e}") from None

@@ -68,7 +68,7 @@ def small(hwr, tmp_path_factory):
     from hwr_nb.recognize import Recognizer
     from hwr_nb.text import Charset
     d = tmp_path_factory.mktemp('small')
-    (d/'letter.txt').write_text('The horses and the waggons are here, and the men. I have sent a letter to the house; it is late and the hay is not in.')
+    (d/'letter.txt').write_text('The horses and the waggons are here, and the men. I have sent a letter to the house, it is late and the hay is not in.')
     hwr('corpus', d/'letter.txt', '--out', d/'words.tsv')
     (d/'fonts').mkdir()
     for f in ('Caveat', 'Allura', 'Kalam'): shutil.copy(root/'hwr_nb'/'data'/'fonts'/f'{f}.woff2', d/'fonts')

@@ -1,5 +1,5 @@
 """Faults, injected one by one. Each docstring says: fault | how it is injected | what happens; nbs/faults.ipynb makes a table of them"""
-import builtins, contextlib, csv, errno, importlib, io, json, multiprocessing, os, pickle, re, runpy, shutil, signal, stat, struct, subprocess, sys, time, warnings, zlib
+import builtins, contextlib, csv, errno, importlib, io, json, multiprocessing, os, pickle, re, runpy, shutil, signal, stat, struct, subprocess, sys, threading, time, warnings, zlib
 from contextvars import Context
 from functools import partial
 from html.parser import HTMLParser
@@ -137,6 +137,27 @@ def test_foreign_format(tiny, tmp_path):
     code, out, err = cli('read', tmp_path, '--model', tiny.model)
     assert code==1 and '1 of 2' in err and 'photo.heic: not an image' in out
 
+def test_every_ending(tiny, tmp_path):
+    "less usual endings | .ppm, .pnm, .pbm, .jpe, .jfif, .j2k, .jpx, .apng in a folder, and a .pdf | the pictures are read, the PDF has a row that says to convert it; none passes unnoticed"
+    im, kinds = Image.open(tiny.good).convert('L'), dict(ppm='PPM', pnm='PPM', pbm='PPM', jpe='JPEG', JFIF='JPEG', j2k='JPEG2000', jpx='JPEG2000', apng='PNG')
+    for e, k in kinds.items(): (im.convert('1') if e=='pbm' else im).save(tmp_path/f'a.{e}', k)
+    (tmp_path/'page.pdf').write_bytes(b'%PDF-1.7')
+    code, out, err = cli('read', tmp_path, '--model', tiny.model)
+    rows = {Path(l.split('\t')[0]).suffix[1:]: len(l.split('\t')) for l in out.splitlines()}
+    assert code==1 and '1 of 9' in err and rows==dict.fromkeys(kinds, 3) | dict(pdf=4) and 'page.pdf: not an image' in out
+
+@linux
+def test_pipe_named_png(tiny, tmp_path):
+    "named pipe called x.png | mkfifo, on the command line, in a folder, and named in labels.tsv | a row says it is no file; nothing waits for it, the rest is read, exit 1"
+    f = tmp_path/'x.png'; os.mkfifo(f)
+    free = threading.Timer(30, lambda: os.close(os.open(f, os.O_WRONLY | os.O_NONBLOCK))); free.start()        # who has opened it would wait for ever
+    try:
+        goes_on(tiny, f, words=['x.png: is a folder, a pipe or a device'])
+        shutil.copy(tiny.good, tmp_path/'a.png'); assert len(goes_on_any(tiny, tmp_path, 'a pipe'))==1
+        (tmp_path/'labels.tsv').write_text('a.png\tthe\nx.png\tit\n')
+        refuses('eval', '--labeled', tmp_path, '--model', tiny.model, words=["'x.png'", '1 of 2 files are not there'])
+    finally: free.cancel()
+
 def test_unreadable_file(tiny, tmp_path, monkeypatch):
     "unreadable file | open() fails with EACCES | a row says permission denied; the rest is read, exit 1"
     f = tmp_path/'secret.png'; shutil.copy(tiny.good, f); refuse_to_open(monkeypatch, f)
@@ -241,6 +262,15 @@ def test_bad_labels(tiny, tmp_path, what):
     body, words = BAD_LABELS[what]
     refuses('eval', *labeled(tiny, tmp_path, body), words=['labels.tsv', *words])
 
+BAD_CSV = {'quote never closed':     ('0.png,the\n1.png,"\n2.png,it\n', ['line 3', 'not CSV', 'quotation mark']),
+           'quote closed far below': ('0.png,"\n1.png,it\n2.png,""are""\n"\n', ['line 2', 'line break']),
+           'quote within a text':    ('0.png,"the" horses\n', ['line 2', 'not CSV'])}
+@pytest.mark.parametrize('what', BAD_CSV)
+def test_bad_csv(tiny, tmp_path, what):
+    "labels.csv in which a quotation mark swallows the lines that follow | never closed, closed some lines below, closed in the middle of a text | one sentence with the line where it begins, exit 1; no row is lost"
+    body, words = BAD_CSV[what]
+    refuses('eval', *labeled(tiny, tmp_path, 'file,text\n' + body, 'labels.csv'), words=['labels.csv', *words])
+
 @pytest.mark.parametrize('body', ['\ufeff0.png\tthe\r\n1.png\tit\r\n', '0.png\tthe\r1.png\tit\r', '0.png\tthe\tAnn\tp. 1\tmore\tand more\n1.png\tit\n'], ids=['BOM, CRLF', 'CR', 'extra columns'])
 def test_labels_from_other_programs(tiny, tmp_path, body):
     "labels.tsv with BOM, CRLF or CR, extra columns | such files | read; columns beyond the fourth are ignored"
@@ -276,10 +306,65 @@ def test_corpus_in_the_wrong_encoding(tmp_path):
     code, out, err = cli('corpus', tmp_path/'old.txt', '--out', tmp_path/'w.tsv')
     assert code==0 and 'old.txt is not UTF-8 and was read as cp1252' in err and err.count('\n')==1 and 'café' in (tmp_path/'w.tsv').read_text(encoding='utf-8')
 
+def counts_the_rest(tmp_path, *words):
+    "hwr-corpus of the folder `t` counts its good texts, names what it cannot use, one line each, and exits with 1"
+    code, out, err = cli('corpus', tmp_path/'t', '--out', tmp_path/'w.tsv')
+    *lines, last = err.splitlines()
+    assert code==1 and len(lines)==len(words) and all(w in l for w, l in zip(words, lines)) and f'w.tsv is written, but {len(words)} of the texts' in last, err
+    return (tmp_path/'w.tsv').read_text()
+
 def test_unreadable_folder_of_texts(tmp_path, monkeypatch):
-    "folder of texts that cannot be opened | EACCES on one folder inside another | refused, naming it; its texts are not left out in silence"
-    (tmp_path/'shut').mkdir(); (tmp_path/'a.txt').write_text('the horses'); refuse_to_open(monkeypatch, tmp_path/'shut')
-    refuses('corpus', tmp_path, '--out', tmp_path/'w.tsv', words=['shut', 'Permission denied'])
+    "folder of texts that cannot be opened | EACCES on one folder inside another | the texts beside it are counted, a line names it, exit 1"
+    (tmp_path/'t'/'shut').mkdir(parents=True); (tmp_path/'t'/'a.txt').write_text('the horses'); refuse_to_open(monkeypatch, tmp_path/'t'/'shut')
+    assert 'horses\t1' in counts_the_rest(tmp_path, 'shut cannot be opened (Permission denied)')
+
+def test_bad_texts_in_a_folder(tmp_path, monkeypatch):
+    "bad texts in a folder | an empty one, a PNG, a link to nothing, one without permission, beside a good one; then without it, then one of them named | the good one is counted, a line names each bad one, the last counts them, exit 1; with none left, or named itself, it is refused and nothing is written"
+    t = tmp_path/'t'; t.mkdir(); (t/'a.txt').write_text('the horses'); (t/'b.txt').touch(); (t/'c.txt').write_bytes(b'\x89PNG'); (t/'d.txt').symlink_to('gone.txt'); (t/'e.txt').write_text('the'); refuse_to_open(monkeypatch, t/'e.txt')
+    monkeypatch.setattr(Path, 'read_bytes', lambda p: open(p, 'rb').read())
+    assert counts_the_rest(tmp_path, 'b.txt is empty', 'c.txt is a PNG', 'no text file', 'e.txt: Permission denied')
+    assert sorted((tmp_path/'w.tsv').read_text().splitlines())==['horses\t1', 'the\t1']
+    (tmp_path/'w.tsv').unlink(); refuses('corpus', t, t/'b.txt', '--out', tmp_path/'w.tsv', words=['b.txt is empty'])
+    (t/'a.txt').unlink(); refuses('corpus', t, '--out', tmp_path/'w.tsv', words=['none of the 4 texts', 'b.txt is empty'])
+    assert not (tmp_path/'w.tsv').exists()
+
+def test_linked_folders_of_texts_and_fonts(tmp_path):
+    "texts and fonts in linked folders, links in a circle | a folder linked into another and back | found, each once"
+    t, far = tmp_path/'t', tmp_path/'far'
+    for d in (t, far): d.mkdir()
+    (t/'a.txt').write_text('the horses'); (far/'b.txt').write_text('the waggons'); (t/'far').symlink_to(far); (far/'back').symlink_to(t)
+    shutil.copy(root/'hwr_nb'/'data'/'fonts'/'Allura.woff2', far)
+    assert cli('corpus', t, '--out', tmp_path/'w.tsv')[::2]==(0, '') and (tmp_path/'w.tsv').read_text().splitlines()[0]=='the\t2'
+    code, out, err = cli('synth', '--sheet', tmp_path/'s.png', '--fonts', t)
+    assert (code, err)==(0, 'hwr-synth: 1 of 1 fonts used\n')
+
+def test_texts_and_labels_of_gigabytes(tiny, tmp_path):
+    "a text, a labels.tsv, a labels.csv, a file of characters of 8 GB | sparse files of that size | refused by their size, naming the file and the limit, before memory is taken"
+    for n in ('big.txt', 'labels.tsv', 'cs.txt'): (tmp_path/n).touch(); os.truncate(tmp_path/n, 8 << 30)
+    assert refuses('corpus', tmp_path/'big.txt', '--out', tmp_path/'w.tsv', words=['big.txt holds more than 100 million bytes', 'cut it into several files']) < 2
+    assert refuses('eval', '--labeled', tmp_path, '--model', tiny.model, words=['labels.tsv holds more than 100 million bytes']) < 2
+    (tmp_path/'labels.tsv').rename(tmp_path/'labels.csv')
+    assert refuses('eval', '--labeled', tmp_path, '--model', tiny.model, words=['labels.csv holds more than 100 million bytes']) < 2
+    assert refuses('synth', '--out', tmp_path/'o', '--charset', tmp_path/'cs.txt', words=['cs.txt holds more than a million bytes']) < 2
+
+def test_words_that_cannot_be_written(tiny, tmp_path):
+    "words outside the charset or longer than 24 letters | in --words and --lexicon, beside good ones, then alone | one line says the file, how many, why, and the first of them; with none left it is refused, naming the file"
+    w, bad = tmp_path/'w.tsv', tmp_path/'bad.tsv'
+    w.write_text(f'the\t9\nλόγος\t5\nZeus\t4\n{"horse"*5}\t3\nit\t2\n', encoding='utf-8'); bad.write_text('λόγος\t5\n', encoding='utf-8')
+    code, out, err = cli('synth', '--out', tmp_path/'o', '--n', 2, '--words', w, '--charset', LETTERS, '--workers', 1)
+    assert code==0 and err==f"hwr-synth: {w}: 3 of 5 words are left out; outside the charset 'custom': 2, the first 'λόγος'; longer than 24: 1, the first '{'horse'*5}'\n", err
+    for name, *args in (('read', tiny.good), ('eval', '--labeled', tiny.crops)):
+        code, out, err = cli(name, *args, '--model', tiny.model, '--lexicon', w)
+        assert code==0 and err.startswith(f'hwr-{name}: {w}: 2 of 5 words are left out; outside the charset') and err.count('\n')==1, err
+        refuses(name, *args, '--model', tiny.model, '--lexicon', bad, words=[f'none of the 1 words of {bad} is left'])
+    refuses('synth', '--out', tmp_path/'p', '--n', 2, '--words', bad, words=[f'none of the 1 words of {bad} is left'])
+    refuses('pretrain', '--out', tmp_path/'m.safetensors', '--words', bad, '--steps', 1, words=[f'none of the 1 words of {bad} is left'])
+
+@pytest.mark.parametrize('name', ['synth', 'pretrain', 'selftrain'])
+def test_seed_out_of_range(name, tmp_path):
+    "seed that no generator takes | --seed 100000000000000 | wrong usage, exit 2: the range is said"
+    code, out, err = cli(name, '--out', tmp_path/'m.safetensors', *(['--unlabeled', tmp_path] if name=='selftrain' else []), '--seed', 10**14)
+    assert code==2 and 'a whole number from 0 to 4,294,967,295' in err
 
 @pytest.mark.parametrize('body', [b'the 9\n', b'the\tmany\n', b'the\t-1\n', b'the\tnan\n', b'the\t' + b'9'*400 + b'\n', b'the horse\t2\n', b'caf\xe9\t1\n', b''],
                          ids=['no tab', 'word', 'negative', 'nan', '400 digits', 'two words', 'encoding', 'empty'])
@@ -306,6 +391,11 @@ def test_word_list_that_unpacks_to_more_than_memory(tmp_path):
 def test_bad_charset(tmp_path, cs, why):
     "charset with duplicates, with a combining mark alone, with invisible characters | given to --charset | one sentence that shows the character"
     refuses('pretrain', '--out', tmp_path/'m.safetensors', '--charset', cs, words=[why])
+
+def test_bad_file_of_characters(tmp_path):
+    "file of characters with a combining mark alone | given to --charset | one sentence with the file and the mark"
+    (tmp_path/'cs.txt').write_text('a b \u0301', encoding='utf-8')
+    refuses('synth', '--out', tmp_path/'o', '--charset', tmp_path/'cs.txt', words=[tmp_path/'cs.txt', 'cannot be a character'])
 
 def test_charset_with_combining_marks():
     "charset of letters with combining marks | c with caron and stroke, not in Unicode as one | one class each, in any normal form"
@@ -350,18 +440,20 @@ def blank_font(path):
     f.save(path)
 
 def test_bad_fonts(tmp_path):
-    "fonts that are broken, cut off, draw nothing | beside a good one | the report names each and why; the good one is used"
+    "fonts that are broken, cut off, draw nothing, are of another kind, links to nothing, pipes | beside a good one | stderr names each and why; the good one is used, exit 0: a folder of fonts is there to choose from"
     d, good = tmp_path/'fonts', root/'hwr_nb'/'data'/'fonts'/'Allura.woff2'
     d.mkdir(); shutil.copy(good, d); (d/'broken.ttf').write_bytes(b'no font'); (d/'cut.woff2').write_bytes(good.read_bytes()[:5000]); blank_font(d/'blank.woff2')
+    (d/'gone.ttf').symlink_to('nowhere.ttf'); (d/'old.woff').write_bytes(b'wOFF'); os.mkfifo(d/'pipe.otf')
     code, out, err = cli('synth', '--sheet', tmp_path/'s.png', '--fonts', d)
-    assert (code, err)==(0, '') and '1 of 4 fonts used' in out
-    for n, why in [('broken.ttf', 'cannot be opened'), ('cut.woff2', 'cannot be opened'), ('blank.woff2', 'draws nothing')]: assert f'left out {n}: {why}' in out
+    assert code==0 and '1 of 7 fonts used' in err
+    for n, why in [('broken.ttf', 'cannot be opened'), ('cut.woff2', 'cannot be opened'), ('blank.woff2', 'draws nothing'), ('gone.ttf', 'is a link to nothing'), ('old.woff', 'is of a kind that is not read'), ('pipe.otf', 'is a link to nothing, a pipe')]:
+        assert f'left out {n}: {why}' in err
 
 def test_unreadable_folder_of_fonts(tmp_path, monkeypatch):
     "folder of fonts that cannot be opened | EACCES on one folder inside another, then with no font beside it | the report names it and why, the fonts beside it are used; with none beside it: refused, naming it"
     d = tmp_path/'fonts'; (d/'shut').mkdir(parents=True); shutil.copy(root/'hwr_nb'/'data'/'fonts'/'Allura.woff2', d); refuse_to_open(monkeypatch, d/'shut')
     code, out, err = cli('synth', '--sheet', tmp_path/'s.png', '--fonts', d)
-    assert (code, err)==(0, '') and '1 of 1 fonts used' in out and 'left out shut/: cannot be opened (Permission denied)' in out
+    assert code==0 and '1 of 1 fonts used' in err and 'left out shut/: cannot be opened (Permission denied)' in err
     (d/'Allura.woff2').unlink()
     refuses('synth', '--sheet', tmp_path/'s.png', '--fonts', d, words=['no .ttf', 'shut/ cannot be opened (Permission denied)'])
 
@@ -472,10 +564,23 @@ def test_full_disk_while_writing(tiny, tmp_path, monkeypatch, name, args):
 @pytest.mark.parametrize('at', ['fsync', 'replace'])
 def test_labels_of_drawn_words_appear_whole(tiny, tmp_path, monkeypatch, at):
     "full disk while hwr-synth writes labels.tsv | fsync or rename fails with ENOSPC | one line names the file; there is no labels.tsv, and no half one"
-    def full(*_): raise OSError(errno.ENOSPC, 'No space left on device')
+    was = getattr(os, at)
+    def full(*a):
+        if at=='replace' and not str(a[1]).endswith('labels.tsv'): return was(*a)
+        raise OSError(errno.ENOSPC, 'No space left on device')
     monkeypatch.setattr(os, at, full)
     refuses('synth', '--out', tmp_path/'o', '--n', 2, '--words', tiny.words, '--workers', 1, words=['labels.tsv: No space left on device'])
     assert sorted(os.listdir(tmp_path/'o'))==['word-0000000.png', 'word-0000001.png']
+
+@linux
+@pytest.mark.parametrize('workers,most', [(1, 0), (2, 100)])
+def test_pictures_larger_than_allowed(tmp_path, tiny, workers, most):
+    "a limit to the size of files while hwr-synth draws | ulimit -f 0; a limit of 100 bytes, with two workers | one line names the picture, exit 1; no empty or half one is left"
+    import resource
+    script = tmp_path/'hwr-synth'; script.write_text('import sys\nfrom hwr_nb.cli import hwr_synth\nsys.exit(hwr_synth())')
+    r = subprocess.run([sys.executable, script, '--out', tmp_path/'o', '--n', '2', '--words', tiny.words, '--workers', str(workers)], env=env | dict(PYTHONPATH=str(root)), capture_output=True, text=True,
+                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
+    assert r.returncode==1 and r.stderr==f"hwr-synth: {tmp_path/'o'/'word-0000000.png'}: File too large\n" and not os.listdir(tmp_path/'o'), r.stderr
 
 @linux
 def test_full_stdout_and_devices(tmp_path):
@@ -508,6 +613,24 @@ def test_report_escapes_what_comes_from_files(tmp_path):
     P().feed(page)
     assert not tags & {'script', 'link', 'iframe', 'object', 'base', 'form', 'svg'} and not handlers and urls and all(u.startswith('data:image/png;base64,') for u in urls)
     assert page.count('<style>')==1 and not re.search(r'url\(|@import', page.split('<style>')[1].split('</style>')[0]) and "default-src 'none'" in page
+
+def test_demo_with_bad_crops(tiny, tmp_path, monkeypatch):
+    "bad crops in an archive for hwr-demo | a text named .png among the labeled crops and one among the others, the training replaced by one that changes nothing | the story is told to its end; the terminal and the report name both, the last line counts them, exit 1"
+    import hwr_nb.demo as D
+    from hwr_nb.recognize import Recognizer
+    def learn(model, unlabeled, out, say=None, **kw):
+        out.write_text('model'); D.run_dir(out).mkdir(); (D.run_dir(out)/'history.csv').write_text('round,confidence\n0,0.5\n')
+        from hwr_nb.selftrain import load_crops
+        bad = load_crops(unlabeled, 32, say)[2]
+        (D.run_dir(out)/'report.json').write_text(json.dumps(dict(settings={}, round=0, provenance=dict(selftrain=dict(steps=0)), left_out=bad)))
+        return Recognizer.load(tiny.model)
+    monkeypatch.setattr(D, 'Recognizer', SimpleNamespace(load=lambda m: Recognizer.load(tiny.model))); monkeypatch.setattr(D, 'selftrain', learn)
+    (tmp_path/'a'/'labeled').mkdir(parents=True); (tmp_path/'a'/'unlabeled').mkdir(); labeled(tiny, tmp_path/'a'/'labeled', '0.png\tthe\n1.png\tit\n')
+    shutil.copy(tiny.good, tmp_path/'a'/'unlabeled'); (tmp_path/'a'/'unlabeled'/'worse.png').write_text('Dear Sir,'); (tmp_path/'a'/'labeled'/'1.png').write_text('Dear Sir,')
+    code, out, err = cli('demo', '--data', tmp_path/'a', '--out', tmp_path/'o', '--minutes', 1)
+    assert code==1 and err==f"hwr-demo: 2 crops could not be opened; {tmp_path/'o'/'report.html'} names them\n" and 'Report: ' in out, err
+    page = (tmp_path/'o'/'report.html').read_text(encoding='utf-8')
+    for n in ('labeled/1.png', 'worse.png'): assert f'left out {n}' in out and n in page
 
 # --- runs that are killed, stopped, out of disk, or two at a time: each run in a process of its own, forked from a server that has fastai loaded
 
