@@ -216,6 +216,7 @@ class SoftLexicon:
         "The readings on which scores and lexicon agree best"
         return beam_decode(pred, self.lm, **self.kw)
 
+# %% ../nbs/11_recognize.ipynb #79fd76f0
 def with_rest(
     words,      # `WordDistribution`
     charset,    # `Charset`
