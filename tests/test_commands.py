@@ -255,6 +255,11 @@ def test_selftrain_on_a_full_disk(hwr, small, parrot, tmp_path):
     lost, full = 'could not be written (No space left on device); training goes on without it.', 'No space left on device; the same command with --resume goes on'
     assert sorted(r.stderr.splitlines())==sorted(f'hwr-selftrain: {l}' for l in (f'{run}/pseudo_labels/round-1.tsv {lost}', f'{run}/history.csv {lost}', f'{run}/report.json: {full}'))
     assert not out.exists() and (tmp_path/'mine.resume').exists() and not (run/'history.csv').exists() and (run/'pseudo_labels'/'round-2.tsv').exists()
+    (other := tmp_path/'other'/small.words.name).parent.mkdir()
+    *lines, last = small.words.read_text().splitlines()
+    other.write_text('\n'.join([*lines, 'zebra\t' + last.split('\t')[1]]) + '\n')
+    assert 'words_hash was' in hwr('selftrain', *args, '--words', other, '--resume', code=1).stderr      # of the same name and size, and yet another list
+    shutil.rmtree(other.parent)
     hwr('selftrain', *args, '--resume')
     assert sorted(p.name for p in tmp_path.iterdir())==['mine.run', 'mine.safetensors'] and {'report.json', 'history.csv'} <= {p.name for p in run.iterdir()}
     assert len((run/'history.csv').read_text().splitlines())==4      # a header and three looks: what was lost is written with the next line
