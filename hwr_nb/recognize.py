@@ -218,6 +218,7 @@ class SoftLexicon:
         "The readings on which scores and lexicon agree best"
         return beam_decode(pred, self.lm, **self.kw)
 
+# %% ../nbs/11_recognize.ipynb #06ff9557
 def with_rest(
     words,      # `WordDistribution`
     charset,    # `Charset`
