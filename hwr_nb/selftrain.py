@@ -451,4 +451,4 @@ def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     save_model(out, rec.net, learn.charset, base.calibration, prov)
     state.unlink(missing_ok=True)
     pl.say(f'round {k} is returned' + (f' ({score:.3f} against {pl.rows[0]["score"]:.3f} before)' if better else ': no round reads this archive better than the model did before, so that model is returned unchanged'))
-    return rec
+    return Recognizer.load(out)
