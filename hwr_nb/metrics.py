@@ -196,6 +196,7 @@ class EvalReport:
     lexicon:'EvalReport'=None # the same words read with a lexicon
     provenance:dict=None # model, data, command and versions, where known
     rows:list=field(default_factory=list, repr=False) # a `Row` for each word
+    folder:Path=field(default=None, repr=False, compare=False) # what the names in `rows` are relative to, for `show_worst`; never written down
 
 # %% ../nbs/07_metrics.ipynb #c13a62e4
 def _rates(refs, hyps, groups, seed, bad=()):
@@ -284,7 +285,7 @@ def _plain(x):
 @patch
 def to_dict(self:EvalReport)->dict: # plain numbers, lists and dicts
     "The numbers of the report, without the rows; with `lexicon` and `provenance` only if there is one"
-    d = {k:_plain(v) for k,v in vars(self).items() if k not in ('lexicon','rows') and (k,v)!=('provenance',None)}
+    d = {k:_plain(v) for k,v in vars(self).items() if k not in ('lexicon','rows','folder') and (k,v)!=('provenance',None)}
     return d if self.lexicon is None else {**d, 'lexicon':self.lexicon.to_dict()}
 
 @patch
@@ -392,14 +393,14 @@ def _grey(x):
 
 @patch
 def show_worst(self:EvalReport,
-    images=None, # the measured images, `images[i]` for `rows[i]`: a `WordImages` or a list of arrays, PIL images or paths. None: the rows' files
+    images=None, # the measured images, `images[i]` for `rows[i]`: a `WordImages` or a list of arrays, PIL images or paths. None: the rows' files, in the report's folder
     n:int=8, # words
     cols:int=4, # pictures side by side
     by:str='edits', # the worst; 'confidence': the surest errors
 ): # matplotlib `Figure`: a notebook shows it, `.savefig` writes it
     "Pictures of the worst or the surest errors, with what is written and what was read. Raises `ValueError` if `images` are not those of the report"
     from matplotlib.figure import Figure
-    if images is None: images = [r.file for r in self.rows]
+    if images is None: images = [Path(self.folder or '')/r.file for r in self.rows]
     if len(images)!=len(self.rows): raise ValueError(f"the report has {len(self.rows)} words but there are {len(images)} images: give the measured images, in their order")
     ix = self.worst_index(n, by)
     nr = max(1, -(-len(ix)//cols))

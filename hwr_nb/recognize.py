@@ -164,11 +164,13 @@ def _evaluate(self,
     from hwr_nb.metrics import evaluate
     from hwr_nb.pretrain import made, sha
     if words.texts is None: raise ValueError(f'{words.folder}: no labels.tsv there, so nothing can be measured; read it instead.')
-    groups, names, loss = words.groups if any(words.groups) else None, words.names(), self._loss(words)
+    groups, names, loss = next((g for g in (words.groups, words.pages) if any(g)), None), words.names(), self._loss(words)
     def count(with_, **kw):
         t, rs = time.perf_counter(), self.read(words, with_)
-        return evaluate(words.texts, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
+        rep = evaluate(words.texts, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
                         errors={n: r.error for n, r in zip(names, rs) if r.error}, **kw)
+        rep.folder = words.folder
+        return rep
     if isinstance(lexicon, (str, Path)): lexicon = WordDistribution.load(lexicon)
     report = count(None, lexicon=count(SoftLexicon.load(lexicon, self.charset)) if lexicon is not None else None)
     report.provenance = dict(labels_hash=sha(*names, *words.texts), words_hash=sha(*lexicon.words, *lexicon.counts) if isinstance(lexicon, WordDistribution) else None, seed=seed, **made())

@@ -224,13 +224,45 @@ def test_models_and_reports_say_how_they_were_made(hwr, small, parrot, tmp_path)
     assert b['command']==f'hwr-selftrain --model {parrot} --unlabeled {small.crops} --out {mine} --minutes 0.02 --rounds 1 --words {small.words} --seed 3'
 
 @linux
-def test_selftrain_stopped_and_resumed(hwr, small, parrot, tmp_path):
+@pytest.mark.parametrize('sig', [signal.SIGINT, signal.SIGTERM])
+def test_selftrain_stopped_and_resumed(hwr, small, parrot, tmp_path, sig):
     out = tmp_path/'mine.safetensors'
     args = ('--model', parrot, '--unlabeled', small.crops, '--out', out, '--rounds', 2, '--words', small.words)
-    code, _, err = stop_when_under_way(hwr, signal.SIGINT, 'selftrain', *args, '--minutes', 10)
-    assert code==130 and err=='hwr-selftrain: stopped; the same command with --resume goes on\n' and (tmp_path/'mine.resume').exists()
+    code, _, err = stop_when_under_way(hwr, sig, 'selftrain', *args, '--minutes', 10)
+    assert code==128+sig and err=='hwr-selftrain: stopped; the same command with --resume goes on\n' and (tmp_path/'mine.resume').exists()
     hwr('selftrain', *args, '--minutes', .05, '--resume')
     assert out.exists() and not (tmp_path/'mine.resume').exists()
+
+FULL = """
+import errno, os, runpy, sys
+from functools import partial
+import hwr_nb.selftrain as S
+budget, was, (name, full) = S.Budget, os.fsync, sys.argv[1:3]
+S.Checkpoint, S.Budget = partial(S.Checkpoint, every=0), lambda lr, minutes, steps, **kw: budget(lr, None, 6, **kw)       # six batches, a state after each
+def fsync(fd):
+    if any(n in os.readlink(f'/proc/self/fd/{fd}') for n in full.split()): raise OSError(errno.ENOSPC, 'No space left on device')
+    was(fd)
+os.fsync, sys.argv[:3] = fsync, [name]
+runpy.run_path(f'{sys.prefix}/bin/{name}', run_name='__main__')
+"""
+
+@linux
+def test_selftrain_on_a_full_disk(hwr, small, parrot, tmp_path):
+    "full disk while a self-training writes its records | fsync of history.csv, round-1.tsv and report.json fails with ENOSPC | one warning for each record, training goes on; without report.json there is no model, one line, and --resume ends the run"
+    out, run = tmp_path/'mine.safetensors', tmp_path/'mine.run'
+    args = ('--model', parrot, '--unlabeled', small.crops, '--out', out, '--rounds', 2, '--words', small.words, '--minutes', .05)
+    r = call(hwr.bin/'python', '-W', 'ignore::FutureWarning', '-c', FULL, 'hwr-selftrain', 'history.csv round-1.tsv report.json', *args, cwd=hwr.away, code=1)
+    lost, full = 'could not be written (No space left on device); training goes on without it.', 'No space left on device; the same command with --resume goes on'
+    assert sorted(r.stderr.splitlines())==sorted(f'hwr-selftrain: {l}' for l in (f'{run}/pseudo_labels/round-1.tsv {lost}', f'{run}/history.csv {lost}', f'{run}/report.json: {full}'))
+    assert not out.exists() and (tmp_path/'mine.resume').exists() and not (run/'history.csv').exists() and (run/'pseudo_labels'/'round-2.tsv').exists()
+    (other := tmp_path/'other'/small.words.name).parent.mkdir()
+    *lines, last = small.words.read_text().splitlines()
+    other.write_text('\n'.join([*lines, 'zebra\t' + last.split('\t')[1]]) + '\n')
+    assert 'words_hash was' in hwr('selftrain', *args, '--words', other, '--resume', code=1).stderr      # of the same name and size, and yet another list
+    shutil.rmtree(other.parent)
+    hwr('selftrain', *args, '--resume')
+    assert sorted(p.name for p in tmp_path.iterdir())==['mine.run', 'mine.safetensors'] and {'report.json', 'history.csv'} <= {p.name for p in run.iterdir()}
+    assert len((run/'history.csv').read_text().splitlines())==4      # a header and three looks: what was lost is written with the next line
 
 @linux
 @pytest.mark.parametrize('sig', [signal.SIGINT, signal.SIGTERM])
