@@ -224,12 +224,16 @@ def with_rest(
     charset,    # `Charset`
     numbers=.05,# their share, as the n-gram model weighs words (by the square roots of their counts)
     parts=.02,  # share of the parts of words that a line's end has broken
+    capitals=.2,# count of a small word with a capital, against its own, at least
 ):              # `WordDistribution`
-    "The words, and what else stands on a page: numbers where the charset has digits, parts of words where it has a hyphen"
+    "The words, and what else stands on a page: any word with a capital, numbers where the charset has digits, parts of words where it has a hyphen"
     rng, root = np.random.default_rng(0), np.sqrt(words.counts)
     new = [sample_number(rng) for _ in range(3000)], []
     if '-' in charset: new[1].extend(at[int(rng.integers(len(at)))][k % 2] for k, i in enumerate(rng.choice(len(words), 8000, p=root / root.sum())) if (at := broken(words.words[i])))
-    all_, counts = list(words.words), [words.counts]
+    known = dict(zip(words.words, words.counts.tolist()))
+    for w, c in zip(words.words, words.counts.tolist()):
+        if w[0].islower() and charset.covers(new_ := w[0].upper() + w[1:]): known[new_] = max(known.get(new_, 0), capitals * c)
+    all_, counts = list(known), [np.array(list(known.values()))]
     for some, share in zip(new, (numbers, parts)):
         some = sorted({n for n in some if charset.covers(n)} - set(all_))
         if not some: continue
