@@ -143,11 +143,11 @@ def hwr_corpus(
 
 # %% ../nbs/12_cli.ipynb #5fa37c45
 def _book(fonts, charset):
-    "The `FontBook` of a folder, with its report; None for the shipped fonts"
+    "The `FontBook` of a folder, with its report if a font is left out; None for the shipped fonts"
     if fonts is None: return None
     from hwr_nb.fonts import FontBook
     book = FontBook.load(fonts, charset)
-    book.show_report(say=lambda s: first_only(say)(printable(s)))
+    if not all(r['used'] for r in book.report): book.show_report(say=lambda s: first_only(say)(printable(s)))
     return book
 
 @command

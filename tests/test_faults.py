@@ -626,7 +626,8 @@ def test_demo_with_bad_crops(tiny, tmp_path, monkeypatch):
         return Recognizer.load(tiny.model)
     monkeypatch.setattr(D, 'Recognizer', SimpleNamespace(load=lambda m: Recognizer.load(tiny.model))); monkeypatch.setattr(D, 'selftrain', learn)
     (tmp_path/'a'/'labeled').mkdir(parents=True); (tmp_path/'a'/'unlabeled').mkdir(); labeled(tiny, tmp_path/'a'/'labeled', '0.png\tthe\n1.png\tit\n')
-    shutil.copy(tiny.good, tmp_path/'a'/'unlabeled'); (tmp_path/'a'/'unlabeled'/'worse.png').write_text('Dear Sir,'); (tmp_path/'a'/'labeled'/'1.png').write_text('Dear Sir,')
+    for k in range(10): shutil.copy(tiny.good, tmp_path/'a'/'unlabeled'/f'{k}.png')
+    (tmp_path/'a'/'unlabeled'/'worse.png').write_text('Dear Sir,'); (tmp_path/'a'/'labeled'/'1.png').write_text('Dear Sir,')
     code, out, err = cli('demo', '--data', tmp_path/'a', '--out', tmp_path/'o', '--minutes', 1)
     assert code==1 and err==f"hwr-demo: 2 crops could not be opened; {tmp_path/'o'/'report.html'} names them\n" and 'Report: ' in out, err
     page = (tmp_path/'o'/'report.html').read_text(encoding='utf-8')
