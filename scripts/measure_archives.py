@@ -1,4 +1,4 @@
-"""How does self-training fare on small and odd archives? Runs it on each and writes nbs/results/archives.json.
+"""How does self-training fare on small and odd archives? Runs it on each and writes nbs/results/archives/SET.json.
 
     python scripts/measure_archives.py DATA/gw [--minutes 4] [--only NAME ...]
 
@@ -59,7 +59,7 @@ def archives(data, tmp):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('data', type=Path); p.add_argument('--model', default='base'); p.add_argument('--minutes', type=float, default=4); p.add_argument('--only', nargs='*')
-    a, to = p.parse_args(), Path(__file__).resolve().parent.parent/'nbs'/'results'/'archives.json'
+    a, to = p.parse_args(), Path(__file__).resolve().parent.parent/'nbs'/'results'/'archives'/f'{a.data.name}.json'
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
         for name, crops, labeled in archives(a.data, tmp):
