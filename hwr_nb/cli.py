@@ -227,6 +227,7 @@ def hwr_eval(
     model:str='base',   # a model file or a shipped name
     json:Path=None,     # file to write the figures to, as JSON
     lexicon:Path=None,  # measure again with this lexicon: word<TAB>count lines, or any text
+    fast:bool=False,    # one look at each crop; else doubtful ones get three
     debug:bool=False,   # show where an error comes from
 ):
     "Measure a recognizer on labeled crops: CER, WER and more, with 95 % intervals"
@@ -235,7 +236,7 @@ def hwr_eval(
     from hwr_nb.pretrain import sha
     rec,words = Recognizer.load(model),WordImages(labeled)
     file_to_write(json, model, lexicon, labeled/'labels.tsv', labeled/'labels.csv', *words.files)
-    report = rec.evaluate(words, lexicon=_lexicon(lexicon, rec.charset))
+    report = rec.evaluate(words, lexicon=_lexicon(lexicon, rec.charset), fast=fast)
     print(report)
     report.provenance |= dict(model=str(model), model_hash=sha(model_path(model).read_bytes()))
     if json: report.to_json(json)
@@ -294,6 +295,7 @@ def hwr_read(
     out:Path=None,      # file to write; default: standard output
     format:Annotated[str, dict(choices=['tsv', 'jsonl'])]='tsv', # tab-separated path, text, confidence 0..1 (in the path \\ \t \n stand for backslash, tab, line break); or JSON lines
     lexicon:Path=None,  # known words that may correct a reading: word<TAB>count lines, or any text
+    fast:bool=False,    # one look at each crop, two to three times as fast; else doubtful ones get three
     debug:bool=False,   # show where an error comes from
 ):
     "Read word images; a file that cannot be read gets a row with an error, and exit code 1 at the end"
@@ -304,7 +306,7 @@ def hwr_read(
         try: files += find_images(p, none) if os.path.isdir(p) else [p]
         except ValueError as e: none.append((p, str(e)))
     file_to_write(out, model, lexicon, *files)
-    got = rec.read_together(files, lex)
+    got = rec.read_together(files, lex, fast)
     with _lines(os.devnull if rank() else out) as write:        # of several processes the first writes
         for p,why in none: write(row(Reading(p, '', 0., why), format))
         for r in got if rank() else counted(got, len(files), bar=sys.stderr.isatty() and not (out is None and sys.stdout.isatty())):

@@ -20,7 +20,7 @@ from PIL import Image
 from .corpus import NgramModel, WordDistribution, broken, sample_number
 from .data import WordImages, find_images, ink_image
 from .decode import CharLM, beam_decode
-from .model import confidence, load_model, log_posteriors, predict, save_model
+from .model import LOOKS, confidence, load_model, log_posteriors, predict, save_model
 from .parallel import mine, world, woven
 from .text import Charset, fold
 
@@ -84,40 +84,41 @@ class Recognizer:
 def read(self: Recognizer,
     items,          # a path, Pillow image or uint8 array; a folder; a `WordImages`; or a list of paths and images
     lexicon=None,   # `SoftLexicon`, `WordDistribution` or words.tsv; None: read what is there
+    fast=False,     # one look at each crop; else doubtful ones are looked at three times (`06_model`)
 ) -> list:          # of `Reading`, in the order given
     "Read crops"
-    return list(self.read_iter(items, lexicon))
+    return list(self.read_iter(items, lexicon, fast))
 
 @patch
-def read_iter(self: Recognizer, items, lexicon=None, block=512):
+def read_iter(self: Recognizer, items, lexicon=None, fast=False, block=512):
     "As `read`, but one `Reading` after the other, with bounded memory"
     items = as_items(items)
     lexicon = SoftLexicon.load(lexicon, self.charset) if lexicon is not None else None
     for part, inks, errors in opened(items, self.net.args['height'], block):
         good = [i for i, a in enumerate(inks) if a is not None]
-        got = dict(zip(good, self.read_inks([inks[i] for i in good], lexicon)))
+        got = dict(zip(good, self.read_inks([inks[i] for i in good], lexicon, LOOKS[:1] if fast else LOOKS)))
         for i, it in enumerate(part):
             path = str(it) if isinstance(it, (str, Path)) else ''
             yield Reading(path, *got[i]) if i in got else Reading(path, '', 0., errors[i])
 
 @patch
-def read_together(self: Recognizer, items, lexicon=None, block=2048):
+def read_together(self: Recognizer, items, lexicon=None, fast=False, block=2048):
     "As `read_iter`, by all processes that a launcher started: each opens and reads every n-th item, each gets all readings"
-    if world() == 1: yield from self.read_iter(items, lexicon); return
+    if world() == 1: yield from self.read_iter(items, lexicon, fast); return
     items = as_items(items)
     lexicon = SoftLexicon.load(lexicon, self.charset) if lexicon is not None else None
     for k in range(0, len(items), block * world()):
-        yield from woven(list(self.read_iter(mine(items[k:k + block * world()]), lexicon)))
+        yield from woven(list(self.read_iter(mine(items[k:k + block * world()]), lexicon, fast)))
 
 @patch
-def read_inks(self: Recognizer, inks, lexicon=None):
-    "(text, confidence) of ink images"
-    return self.read_both(inks, lexicon)[1] if lexicon else self.worded(inks, predict(self.net, inks))
+def read_inks(self: Recognizer, inks, lexicon=None, looks=LOOKS[:1]):
+    "(text, confidence) of ink images; one look at each unless more are asked for"
+    return self.read_both(inks, lexicon, looks)[1] if lexicon else self.worded(inks, predict(self.net, inks, looks=looks))
 
 @patch
-def read_both(self: Recognizer, inks, lexicon):
+def read_both(self: Recognizer, inks, lexicon, looks=LOOKS[:1]):
     "(text, confidence) of ink images, twice: read plainly, and with the lexicon"
-    return [self.worded(inks, r) for r in predict(self.net, inks, decode=lexicon.decode)]
+    return [self.worded(inks, r) for r in predict(self.net, inks, lexicon=lexicon, looks=looks)]
 
 @patch
 def worded(self: Recognizer, inks, read):
@@ -159,6 +160,7 @@ def _evaluate(self,
     words: WordImages,  # labeled crops
     lexicon=None,       # as `read`: the same figures again with a lexicon, reported apart
     seed=0,             # of the bootstrap
+    fast=False,         # as `read`
 ):                      # `EvalReport`
     "CER, WER, intervals, loss, speed and calibration on labeled crops. Raises `ValueError` without labels"
     from hwr_nb.metrics import evaluate
@@ -166,14 +168,14 @@ def _evaluate(self,
     if words.texts is None: raise ValueError(f'{words.folder}: no labels.tsv there, so nothing can be measured; read it instead.')
     groups, names, loss = next((g for g in (words.groups, words.pages) if any(g)), None), words.names(), self._loss(words)
     def count(with_, **kw):
-        t, rs = time.perf_counter(), self.read(words, with_)
+        t, rs = time.perf_counter(), self.read(words, with_, fast)
         rep = evaluate(words.texts, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
                         errors={n: r.error for n, r in zip(names, rs) if r.error}, **kw)
         rep.folder = words.folder
         return rep
     if isinstance(lexicon, (str, Path)): lexicon = WordDistribution.load(lexicon)
     report = count(None, lexicon=count(SoftLexicon.load(lexicon, self.charset)) if lexicon is not None else None)
-    report.provenance = dict(labels_hash=sha(*names, *words.texts), words_hash=sha(*lexicon.words, *lexicon.counts) if isinstance(lexicon, WordDistribution) else None, seed=seed, **made())
+    report.provenance = dict(labels_hash=sha(*names, *words.texts), words_hash=sha(*lexicon.words, *lexicon.counts) if isinstance(lexicon, WordDistribution) else None, seed=seed, looks=1 if fast else len(LOOKS), **made())
     return report
 
 def _loss(self, words):

@@ -8,8 +8,8 @@ from conftest import LETTERS, base, call, env, needs_base
 OPTIONS = dict(
     demo='--data --minutes --out', corpus='--out --kind --max-words --wordfreq', synth='--out --n --seed --start --words --fonts --charset --workers --sheet',
     pretrain='--out --words --fonts --charset --minutes --steps --seed --resume --device',
-    selftrain='--model --unlabeled --out --minutes --rounds --words --labeled --seed --resume --device', eval='--model --labeled --json --lexicon',
-    read='--model --out --format --lexicon')
+    selftrain='--model --unlabeled --out --minutes --rounds --words --labeled --seed --resume --device', eval='--model --labeled --json --lexicon --fast',
+    read='--model --out --format --lexicon --fast')
 
 @pytest.mark.parametrize('name', OPTIONS)
 def test_help_and_usage(hwr, name):

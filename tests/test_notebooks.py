@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from conftest import call, copy_project, project_files, root
 
+pytestmark = pytest.mark.xdist_group('notebooks')
+
 NOTEBOOKS = [f for f in project_files() if f.suffix=='.ipynb' and f.parts[0]=='nbs']
 CHAPTERS = [f for f in NOTEBOOKS if f.parent==Path('nbs') and re.match(r'\d\d[a-z]?_', f.name)]
 text = lambda x: x if isinstance(x, str) else ''.join(x)

@@ -10,6 +10,7 @@ if not torch.distributed.is_available(): pytest.skip('this torch comes without t
 from test_commands import linux, parrot, workers
 
 env |= dict(OMP_NUM_THREADS='1')
+pytestmark = pytest.mark.xdist_group('parallel')       # one worker runs them all: they share what took long to train
 
 def launcher(hwr, n=2): return [hwr.bin/'python', '-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', n, '--main_process_port', 0]
 

@@ -5,7 +5,7 @@ from conftest import needs_base, root
 from test_commands import check_figures
 
 GW = root.parent/'shared'/'data'/'gw.tar'      # the George Washington letter book of 1754-55
-pytestmark = [needs_base, pytest.mark.skipif(not GW.is_file(), reason='no real handwriting at ../shared/data/gw.tar')]
+pytestmark = [pytest.mark.xdist_group('real'), needs_base, pytest.mark.skipif(not GW.is_file(), reason='no real handwriting at ../shared/data/gw.tar')]
 
 @pytest.fixture(scope='module')
 def gw(tmp_path_factory):

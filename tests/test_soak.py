@@ -1,4 +1,4 @@
-"Long use: memory and open files stay as they are, however many crops are read and however many rounds are trained. The long ones run with `pytest -m slow`"
+"Long use: memory and open files stay as they are, however many crops are read and however many rounds are trained. The long ones run with `pytest -m slow -s -n 0`"
 import json, os, subprocess, time
 from pathlib import Path
 import pytest
