@@ -19,8 +19,8 @@ def bend(
     x: Tensor,          # float [B, 1, H, W] ink
     widths: Tensor,     # int [B] pixels
     shear=.2,           # largest shear, shift per unit of height
-    turn=.03,           # largest slope of the baseline
-    scale=.12,          # largest relative change of width and of height
+    turn=.03,           # largest slope of the baseline; of long words less, as the ends must not leave the picture
+    scale=.12,          # largest relative change of the height; that of the width is for `BucketStream`, as a wider word needs a wider picture
     shift=1.5,          # largest shift, pixels
     elastic=1.2,        # root mean square of the elastic field, pixels
     rhythm=0.,          # largest root mean square of the shift along the line that varies from letter to letter, pixels
@@ -33,13 +33,14 @@ def bend(
     u = lambda s: (torch.rand(B, 1, 1, device=x.device) * 2 - 1) * s
     ys = torch.arange(H, device=x.device, dtype=x.dtype)[None, :, None] - (H - 1) / 2
     xs = torch.arange(W, device=x.device, dtype=x.dtype)[None, None, :] - (widths[:, None, None] - 1) / 2
+    slope = u(turn) * (5 / (turn * widths[:, None, None].clamp(min=1))).clamp(max=1) if turn else 0.       # the ends go up or down by 2.5 pixels at most
     field = torch.randn(B, 2, max(2, H // 8), max(2, W // 8), device=x.device)
     field = F.interpolate(field, (H, W), mode='bilinear', align_corners=True) * (elastic * 1.5)
     amount = torch.tensor([[rhythm], [wander], [swell], [lean]], device=x.device) * 1.2
     line = torch.randn(B, 4, max(2, W // 16 + 1), device=x.device) * torch.rand(B, 4, 1, device=x.device) * amount
     line = F.interpolate(line, W, mode='linear', align_corners=True)[:, :, None]
-    gx = xs * (1 + u(scale)) + ys * (u(shear) + line[:, 3]) + u(shift) + field[:, 0] + line[:, 0]
-    gy = ys * (1 + u(scale) + line[:, 2]) + xs * u(turn) + u(shift) + field[:, 1] + line[:, 1]
+    gx = xs + ys * (u(shear) + line[:, 3]) + u(shift) + field[:, 0] + line[:, 0]
+    gy = ys * (1 + u(scale) + line[:, 2]) + xs * slope + u(shift) + field[:, 1] + line[:, 1]
     gx = (gx + (widths[:, None, None] - 1) / 2) * (2 / max(W - 1, 1)) - 1
     gy = gy * (2 / (H - 1))
     return F.grid_sample(x, torch.stack([gx, gy], 3), mode='bilinear', align_corners=True)

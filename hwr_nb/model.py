@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'SURE', 'FORMAT', 'MOST', 'ConvBN', 'ResBlock', 'Stage', 'flip_within', 'BiLSTM', 'HTRNet', 'halves',
-           'ctc_loss', 'fits', 'greedy', 'alignment', 'fit_of', 'log_posteriors', 'scores_of', 'stretched', 'likeliest',
-           'distinct', 'in_batches', 'predict', 'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
+           'ctc_loss', 'fits', 'greedy', 'alignment', 'fit_of', 'log_posteriors', 'scores_of', 'likeliest', 'distinct',
+           'in_batches', 'predict', 'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json
@@ -16,12 +16,11 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from fastcore.basics import patch
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from .data import MARGIN, MAX_WIDTH, STEP, atomic_write, collate, column_mask
+from .data import STEP, atomic_write, collate, column_mask, stretched
 from .text import Charset
 
 # %% ../nbs/06_model.ipynb #c1633f1a
@@ -228,17 +227,6 @@ def scores_of(net, inks):
 
 # %% ../nbs/06_model.ipynb #cf772932
 LOOKS = (1., 1.15, .88)     # widths at which a doubtful crop is looked at, as factors
-
-def stretched(
-    ink,            # uint8 [height, w] ink image
-    by,             # factor of the width
-) -> np.ndarray:    # uint8 [height, w'], its margins as wide as before
-    "The same word narrower or wider"
-    m = 2 * MARGIN
-    if by == 1: return ink
-    word = Image.fromarray(ink[:, m:-m])
-    w = int(np.clip(round(word.width * by), 1, MAX_WIDTH - 2 * m))
-    return np.pad(np.asarray(word.resize((w, word.height), Image.Resampling.BILINEAR)), ((0, 0), (m, m)))
 
 def likeliest(
     preds,          # what `HTRNet` returns, for each look at the same words
