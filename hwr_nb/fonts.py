@@ -249,6 +249,19 @@ def split(self:FontBook,
     if not all(sides): raise ValueError(f'a split needs a family on each side: {len(names)} of {len(self.families)} families are held out')
     return tuple(FontBook(s, self.style_weights, name=f'{self.name}, {n}') for s,n in zip(sides, ('train','held out')))
 
+# %% ../nbs/02_fonts.ipynb #88e828c1
+@patch
+def weighted(self:FontBook,
+        weights, # a number from 0 up for each font, any scale
+    )->FontBook: # the same fonts
+    "The book with other weights. Raises ValueError unless there is one for each font and some are above 0"
+    w = np.asarray(weights, float)
+    if w.shape!=(len(self),) or not (w>=0).all() or not 0 < w.sum() < np.inf: raise ValueError(f'{len(self)} fonts need as many weights from 0 up, not all 0; these are {w.shape}')
+    new = FontBook(self.fonts, self.style_weights, self.report, self.name)
+    new.weights = w/w.sum()
+    new.fonts = [replace(f, weight=float(x)) for f,x in zip(self.fonts, new.weights)]
+    return new
+
 # %% ../nbs/02_fonts.ipynb #135fb372
 @patch(cls_method=True)
 def default(cls:FontBook,

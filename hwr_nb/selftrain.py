@@ -19,6 +19,7 @@ from fastcore.basics import patch, store_attr
 from .corpus import EUROPEAN, WordDistribution, broken, languages
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, stretched, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
+from .match import matched
 from .model import confidence, fits, log_posteriors, save_model
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
@@ -338,6 +339,7 @@ def selftrain(
         test = WordImages(labeled) if labeled is not None and not rank() else None
         words, langs = once(expected_words, words, rec, inks, say)
         synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 128)
+        synth.fonts = once(matched, rec, inks, synth.fonts, say)
         trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=figures_of(test, rec.net.args['height'], say) if test else None, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
