@@ -60,19 +60,19 @@ def font_distances(
     inks,       # ink images of its crops
     common,     # what `common_words` found in their readings
     fonts: FontBook, # fonts to compare
-    charset,    # `Charset` of the words
     style=None, # `SynthStyle` to draw in; None: the default ranges
     n=24,       # words drawn in each font
     seed=0,     # of the drawing
-) -> np.ndarray:# float for each font: mean squared difference of its features from the archive's, in variances within the archive
+) -> np.ndarray:# float for each font: mean squared difference of its features from the archive's, in variances within the archive; inf for a font that lacks the letters
     "How unlike the archive's hand each font is"
     feats = {t: hand(net, [inks[i] for i in at[:30]]) for t, at in common.items()}
     sd, real = torch.cat(list(feats.values())).std(0) + 1e-3, {t: f.mean(0) for t, f in feats.items()}
     far = []
     for f in fonts:
-        synth = WordSynth(OnlyThese(t for t in common if set(t) <= f.chars) if any(set(t) <= f.chars for t in common) else OnlyThese(common), FontBook([f], {f.style: 1}), style, seed, charset, n)
-        try: drawn = [(ink_image(a), t) for a, t in (synth[i] for i in range(n))]
-        except ValueError: far.append(np.inf); continue         # a font that has not the letters
+        words = [t for t in common if set(t) <= f.chars]
+        if not words: far.append(np.inf); continue
+        synth = WordSynth(OnlyThese(words), FontBook([f], {f.style: 1}), style, seed, ''.join(sorted(set(''.join(words)))), n)
+        drawn = [(ink_image(a), t) for a, t in (synth[i] for i in range(n))]
         feats, texts = hand(net, [a for a, _ in drawn]), np.array([t for _, t in drawn])
         far.append(float(np.mean([(((feats[texts == t].mean(0) - real[t]) / sd) ** 2).mean() for t in sorted(set(texts.tolist()))])))
     return np.array(far)
@@ -105,7 +105,7 @@ def matched(
     read = rec.read_inks(some)
     common = common_words([t for t, _ in read], [c for _, c in read], rec.charset)
     if len(common) < least or len(fonts) < 5: return fonts
-    far = font_distances(rec.net, some, common, fonts, rec.charset)
+    far = font_distances(rec.net, some, common, fonts)
     names = list(dict.fromkeys(fonts[int(i)].family for i in np.argsort(far, kind='stable') if np.isfinite(far[i])))
     say(f'Drawn words will be nearer to this hand: half of them in fonts like {", ".join(names[:3])}.')
     return fonts.weighted(near_weights(fonts.weights, far))

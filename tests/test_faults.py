@@ -490,6 +490,8 @@ BAD_MODELS = {
     'a module by name':  dict(meta=lambda m: m.update(architecture='os.system')),
     'giant layers':      dict(meta=lambda m: m['args'].update(hidden=4096, dims=[4096]*5)),
     'a million layers':  dict(meta=lambda m: m['args'].update(layers=10**6)),
+    'a million blocks':  dict(meta=lambda m: m['args'].update(blocks=[1, 10**6])),
+    'blocks in words':   dict(meta=lambda m: m['args'].update(blocks=['one', 1])),
     'negative width':    dict(meta=lambda m: m['args'].update(hidden=-8)),
     'dropout of 5':      dict(meta=lambda m: m['args'].update(drop=5)),
     'dropout, a list':   dict(meta=lambda m: m['args'].update(drop=[])),
