@@ -39,7 +39,7 @@ def open_image(
     def no(why): raise _Unfit(f'{src}: {why}') from None
     try:
         if os.path.exists(src) and not os.path.isfile(src): no('is a folder, a pipe or a device, not a file; take it away.')      # to open a pipe is to wait for whoever writes to it
-        with Image.open(src, formats=FORMATS) as im:
+        with open(src, 'rb') as f, Image.open(f, formats=FORMATS) as im:     # by name, Pillow 12 and 13 map an uncompressed TIFF into memory, and garble it where it is to be turned
             w, h = im.size
             if w * h > MAX_PIXELS: no(f'{w} x {h} pixels is more than the {MAX_PIXELS:,} allowed for a word; cut words out of pages first.')
             n = getattr(im, 'n_frames', 1)

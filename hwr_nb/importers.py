@@ -491,7 +491,7 @@ def open_page(
 ) -> Image.Image:       # 'L'
     "A page as grey. Raises `ValueError` naming the file and what is wrong with it"
     try:
-        with Image.open(path, formats=FORMATS) as im:
+        with open(path, 'rb') as f, Image.open(f, formats=FORMATS) as im:     # as in `open_image`
             big = im.width * im.height > PAGE_PIXELS
             if not big and getattr(im, 'n_frames', 1) == 1: return open_image(ImageOps.exif_transpose(im))
     except Image.DecompressionBombError: big = True
