@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'SURE', 'FORMAT', 'MOST', 'ConvBN', 'ResBlock', 'Stage', 'flip_within', 'BiLSTM', 'HTRNet', 'halves',
-           'ctc_loss', 'fits', 'greedy', 'alignment', 'fit_of', 'log_posteriors', 'scores_of', 'likeliest', 'distinct',
-           'in_batches', 'predict', 'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
+           'ctc_loss', 'fits', 'greedy', 'alignment', 'forced_alignment', 'fit_of', 'log_posteriors', 'scores_of',
+           'likeliest', 'distinct', 'in_batches', 'predict', 'calibrate', 'confidence', 'save_model', 'read_header',
+           'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json
@@ -188,6 +189,30 @@ def alignment(
         if t and best[t-1] == c: out[-1] = (c, out[-1][1], t + 1, max(out[-1][3], q))
         else: out.append((c, t, t + 1, q))
     return out
+
+# %% ../nbs/06_model.ipynb #d24c8b18
+def forced_alignment(
+    pred,           # what `HTRNet` returns
+    targets,        # for each word a list of class numbers
+) -> list:          # for each word a list of (first frame, frame after the last) of its letters; None where the frames are too few
+    "Frames of each letter of given texts"
+    lp, lens = pred[0].detach().float().log_softmax(2).permute(1, 0, 2).cpu().numpy(), pred[1].cpu().numpy()
+    (B, T, _), n = lp.shape, np.array([len(t) for t in targets])
+    y, rows = np.zeros((B, 2 * max(n, default=0) + 1), int), np.arange(B)
+    for row, t in zip(y, targets): row[1:2 * len(t):2] = t
+    skip = np.zeros(y.shape, bool); skip[:, 2:] = (y[:, 2:] > 0) & (y[:, 2:] != y[:, :-2])
+    a, back = np.full((B, y.shape[1] + 2), -np.inf), np.zeros((T, *y.shape), np.int8)      # two places to the left of all that nothing reaches
+    a[:, 2] = 0                                                                             # before the first frame
+    for t in range(T):
+        ways = np.stack([a[:, 2:], a[:, 1:-1], np.where(skip, a[:, :-2], -np.inf)])
+        on = (t < lens)[:, None]
+        back[t] = np.where(on, ways.argmax(0), 0)
+        a[:, 2:] = np.where(on, ways.max(0) + np.take_along_axis(lp[:, t], y, 1), a[:, 2:])
+    s = 2 * n - (a[rows, 2 * n + 1] > a[rows, 2 * n + 2])       # the last blank or the last letter
+    ok, path = np.isfinite(a[rows, s + 2]), np.zeros((T, B), int)
+    for t in range(T - 1, -1, -1): path[t] = s; s = s - back[t, rows, s]
+    at = lambda b, side: np.searchsorted(path[:lens[b], b], 2 * np.arange(n[b]) + 1, side).tolist()
+    return [list(zip(at(b, 'left'), at(b, 'right'))) if ok[b] else None for b in range(B)]
 
 # %% ../nbs/06_model.ipynb #03ef8b6a
 def fit_of(

@@ -199,8 +199,9 @@ class SoftLexicon:
         weight=.55,                 # of the language against the picture, nats per nat
         bonus=1.6,                  # nats for each character, or short readings would win
         beam=12,                    # readings followed at a time
+        prune=1e-3,                 # characters less probable than this in a frame are not tried there
     ):
-        self.kw = dict(weight=weight, bonus=bonus, beam=beam)
+        self.kw = dict(weight=weight, bonus=bonus, beam=beam, prune=prune)
         self.lm = CharLM(NgramModel.fit(with_rest(words.restrict(charset), charset), 6), charset)
 
     @classmethod

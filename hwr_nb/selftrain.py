@@ -20,9 +20,10 @@ from .corpus import EUROPEAN, WordDistribution, broken, languages
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, stretched, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
-from .model import confidence, fits, log_posteriors, save_model
+from .model import SURE, confidence, distinct, fit_of, greedy, in_batches, likeliest, save_model, scores_of
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
+from .splice import SplicedWords, splicer
 
 # %% ../nbs/10_selftrain.ipynb #9e9552a2
 RARE = {1: 5e-4, 2: 5e-5, 3: 3e-6}      # least share of running text for a word of so many letters
@@ -95,22 +96,18 @@ def balance(
 TWICE = (1., 1.25)      # widths at which a crop is looked at, as factors
 
 def settle(
-    rec,            # `Recognizer`: the teacher
-    views,          # for each look a list of ink images
-    reads,          # for each look two lists of (text, confidence): plain, and with the lexicon
+    preds,          # what `HTRNet` returns, for each look at the same words
     lexicon=None,   # `SoftLexicon`, or None
-) -> tuple:         # (list of texts, array of confidences)
-    "Of all readings of a crop the one that fits all looks best"
-    cands = [sorted({r[i][0] for pair in reads for r in pair}) for i in range(len(views[0]))]
-    texts, conf = [c[0] for c in cands], np.mean([[c for _, c in fixed] for _, fixed in reads], 0)
-    open_ = [i for i, c in enumerate(cands) if len(c) > 1]
-    ids = [[rec.charset.encode(t) for t in cands[i]] for i in open_]
-    looks = [log_posteriors(rec.net, [v[i] for i in open_], ids) for v in views] if open_ else []
-    for i, y, *lp in zip(open_, ids, *looks):
-        fit = np.mean(lp, 0)
-        k = int(np.argmax(fit + [lexicon.score(t) if lexicon else 0. for t in y]))
-        texts[i], conf[i] = cands[i][k], confidence(fit[k], rec.calibration)
-    return texts, conf
+) -> list:          # for each word ([plain reading of each look], [reading of each look with the lexicon], the reading that fits all looks best, its mean log posterior); readings are tuples of class numbers
+    "Of all readings of a word the one that fits all looks best"
+    plain = [[tuple(t) for t in greedy(p)] for p in preds]
+    fixed = [list(r) for r in plain]
+    sure = np.min([[f for f, in fit_of(p, [[t] for t in r])] for p, r in zip(preds, plain)], 0) >= SURE
+    if lexicon and len(j := np.flatnonzero(~sure)):
+        for p, r in zip(preds, fixed):
+            for i, (t, _) in zip(j, lexicon.decode((p[0][:, j], p[1][j]))): r[i] = tuple(t)
+    best = likeliest(preds, distinct(*plain, *fixed), lexicon.score if lexicon else None)
+    return [(p, f, tuple(t), fit) for p, f, (t, fit) in zip(zip(*plain), zip(*fixed), best)]
 
 # %% ../nbs/10_selftrain.ipynb #b868bf0a
 def label(
@@ -120,13 +117,14 @@ def label(
     lexicon=None,       # `SoftLexicon` to read with, or None
 ) -> dict:              # lists and arrays with one entry per ink image: plain (as read), texts (labels), conf, stable (both looks read the label), known, good (plain the same in both looks, and known)
     "Read all crops at two widths, settle on one reading each, and note what is needed to judge it"
-    views = [[stretched(a, k) for a in inks] for k in TWICE]
-    reads = [rec.read_both(v, lexicon) if lexicon else [rec.read_inks(v)] * 2 for v in views]
-    texts, conf = settle(rec, views, reads, lexicon)
-    plain = list(zip(*([t for t, _ in p] for p, _ in reads)))
-    stable = [all(f[i][0] == t for _, f in reads) for i, t in enumerate(texts)]
-    return dict(plain=[p[0] for p in plain], texts=texts, conf=conf, stable=np.array(stable), known=np.array([plausible(t, vocab) for t in texts]),
-                good=np.array([len(set(p)) == 1 and plausible(p[0], vocab) for p in plain]))
+    got, net, say = [None] * len(inks), rec.net.eval(), rec.charset.decode
+    with torch.inference_mode():
+        for g in in_batches(inks, 160_000):
+            for i, r in zip(g, settle([scores_of(net, [stretched(inks[i], k) for i in g]) for k in TWICE], lexicon)): got[i] = r
+    texts, plain = [say(t) for _, _, t, _ in got], [say(p[0]) for p, _, _, _ in got]
+    conf = confidence(np.array([fit for *_, fit in got]), rec.calibration) * np.array([a.any() for a in inks], bool)      # a blank crop is nothing to be sure of
+    return dict(plain=plain, texts=texts, conf=conf, stable=np.array([set(f) == {t} for _, f, t, _ in got], bool), known=np.array([plausible(t, vocab) for t in texts], bool),
+                good=np.array([len(set(p)) == 1 and plausible(t, vocab) for (p, *_), t in zip(got, plain)], bool))
 
 # %% ../nbs/10_selftrain.ipynb #e13800e8
 class MixedWords:
@@ -137,13 +135,15 @@ class MixedWords:
         texts,                  # their pseudo-labels
         synth: WordSynth,       # replay
         seed=0,                 # of the order of the real crops
+        spliced=None,           # `SplicedWords`: takes every second place of the replay; None: all of it is drawn
     ):
         if not len(inks): raise ValueError('No reading was kept to learn from; the model cannot read this archive well enough to teach itself.')
-        self.inks, self.texts, self.synth, self.seed = inks, texts, synth, seed
+        self.inks, self.texts, self.synth, self.seed, self.spliced = inks, texts, synth, seed, spliced
 
     def __len__(self): return 1 << 40
 
     def __getitem__(self, i):
+        if i % 4 == 1 and self.spliced and (made := self.spliced[i]): return made
         if i % 2: x, t = self.synth[i // 2]; return ink_image(x), t
         turn, k = divmod(i // 2, len(self.inks))
         j = np.random.default_rng((self.seed, turn)).permutation(len(self.inks))[k]
@@ -284,9 +284,16 @@ def before_epoch(self: PseudoLabels):
     if self.round == 0 and self.rows[0]['score'] < .1: self.say(f'Only {self.rows[0]["score"]:.0%} of the letters are in readings that look sound: is the archive in a script and a language that the model knows?')
     if self.round == 0: self.set_aside((time.monotonic() - t) * (.05 + float(self.held.mean())))        # the last look takes its share of the first
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
-    mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round)
+    mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round, self.pieces())
     self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
     self.round += 1
+
+@patch
+def pieces(self: PseudoLabels) -> SplicedWords:
+    "New words out of the kept crops"
+    each = sorted(set(self.keep))
+    cut = splicer(self.learn.ema.avg.module, self.learn.charset, [self.inks[i] for i in each], [self.lab['texts'][i] for i in each])
+    return SplicedWords(cut, self.synth.words, self.learn.charset, self.seed + self.round)
 
 @patch
 def after_batch(self: PseudoLabels):
@@ -375,9 +382,9 @@ def expected_words(
     return WordDistribution.mixed(found, 25_000), found
 
 def lexicon_of(words, charset):
-    "A soft lexicon of the run's words"
+    "A soft lexicon of the run's words; it tries fewer characters than one for reading, which saves a fifth of the time of labeling and loses nothing"
     from hwr_nb.recognize import SoftLexicon
-    return SoftLexicon.load(WordDistribution.load(words).restrict(charset), charset)
+    return SoftLexicon(WordDistribution.load(words).restrict(charset), charset, prune=.01)
 
 # %% ../nbs/10_selftrain.ipynb #b651fbc9
 def figures_of(
