@@ -113,12 +113,8 @@ def read_together(self: Recognizer, items, lexicon=None, fast=False, block=2048)
 @patch
 def read_inks(self: Recognizer, inks, lexicon=None, looks=LOOKS[:1]):
     "(text, confidence) of ink images; one look at each unless more are asked for"
-    return self.read_both(inks, lexicon, looks)[1] if lexicon else self.worded(inks, predict(self.net, inks, looks=looks))
-
-@patch
-def read_both(self: Recognizer, inks, lexicon, looks=LOOKS[:1]):
-    "(text, confidence) of ink images, twice: read plainly, and with the lexicon"
-    return [self.worded(inks, r) for r in predict(self.net, inks, lexicon=lexicon, looks=looks)]
+    read = predict(self.net, inks, lexicon=lexicon, looks=looks)
+    return self.worded(inks, read[1] if lexicon else read)
 
 @patch
 def worded(self: Recognizer, inks, read):

@@ -20,7 +20,7 @@ from .corpus import EUROPEAN, WordDistribution, broken, languages
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, stretched, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
-from .model import SURE, confidence, distinct, fit_of, greedy, in_batches, likeliest, save_model, scores_of
+from .model import SURE, confidence, distinct, fit_of, fits, greedy, in_batches, likeliest, save_model, scores_of
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
 from .splice import SplicedWords, splicer
