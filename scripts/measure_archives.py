@@ -59,7 +59,8 @@ def archives(data, tmp):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('data', type=Path); p.add_argument('--model', default='base'); p.add_argument('--minutes', type=float, default=4); p.add_argument('--only', nargs='*')
-    a, to = p.parse_args(), Path(__file__).resolve().parent.parent/'nbs'/'results'/'archives'/f'{a.data.name}.json'
+    a = p.parse_args()
+    to = Path(__file__).resolve().parent.parent/'nbs'/'results'/'archives'/f'{a.data.name}.json'
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
         for name, crops, labeled in archives(a.data, tmp):
