@@ -171,7 +171,6 @@ def luck(
 
 # %% ../nbs/10_selftrain.ipynb #828619f2
 FEWEST = 10     # crops to learn from
-PIECES = 4000   # crops to cut into pieces, at most
 
 class PseudoLabels(Callback):
     "Rounds of self-training: each epoch labels the crops, keeps the surest and trains on them"
@@ -273,6 +272,17 @@ def tell(self: PseudoLabels):
         for row in self.rows: w.writerow({k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()})
 
 # %% ../nbs/10_selftrain.ipynb #8730e08f
+PIECES = 4000   # crops to cut into pieces, at most
+
+@patch
+def pieces(self: PseudoLabels) -> SplicedWords:
+    "New words out of the kept crops; of very many, some thousands are enough"
+    each = sorted(set(self.keep))
+    each = each[::-(-len(each) // PIECES)]
+    cut = splicer(self.learn.ema.avg.module, self.learn.charset, [self.inks[i] for i in each], [self.lab['texts'][i] for i in each])
+    return SplicedWords(cut, self.synth.words, self.learn.charset, self.seed + self.round)
+
+# %% ../nbs/10_selftrain.ipynb #acec9033
 @patch
 def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
 
@@ -288,14 +298,6 @@ def before_epoch(self: PseudoLabels):
     mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round, self.pieces())
     self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
     self.round += 1
-
-@patch
-def pieces(self: PseudoLabels) -> SplicedWords:
-    "New words out of the kept crops; of very many, some thousands are enough"
-    each = sorted(set(self.keep))
-    each = each[::-(-len(each) // PIECES)]
-    cut = splicer(self.learn.ema.avg.module, self.learn.charset, [self.inks[i] for i in each], [self.lab['texts'][i] for i in each])
-    return SplicedWords(cut, self.synth.words, self.learn.charset, self.seed + self.round)
 
 @patch
 def after_batch(self: PseudoLabels):
