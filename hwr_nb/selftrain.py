@@ -8,7 +8,7 @@ __all__ = ['RARE', 'LENGTHS', 'TWICE', 'FEWEST', 'PIECES', 'vocabulary', 'plausi
            'lexicon_of', 'figures_of', 'load_crops', 'corrected', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
-import csv, json, math, re, time
+import copy, csv, json, math, re, time
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,12 @@ from fastcore.basics import patch, store_attr
 
 from .corpus import EUROPEAN, WordDistribution, broken, languages
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, stretched, tsv, word_dls
-from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
+from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
 from .match import matched
 from .model import SURE, confidence, distinct, fit_of, fits, greedy, in_batches, likeliest, save_model, scores_of
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
-from .splice import SplicedWords, splicer
+from .splice import SplicedWords, Splicer, splicer
 
 # %% ../nbs/10_selftrain.ipynb #9e9552a2
 RARE = {1: 5e-4, 2: 5e-5, 3: 3e-6}      # least share of running text for a word of so many letters
@@ -136,15 +136,16 @@ class MixedWords:
         synth: WordSynth,       # replay
         seed=0,                 # of the order of the real crops
         spliced=None,           # `SplicedWords`: takes every second place of the replay; None: all of it is drawn
+        first=0,                # number of the first drawn word: another for each list, or each would replay the same
     ):
         if not len(inks): raise ValueError('No reading was kept to learn from; the model cannot read this archive well enough to teach itself.')
-        self.inks, self.texts, self.synth, self.seed, self.spliced = inks, texts, synth, seed, spliced
+        self.inks, self.texts, self.synth, self.seed, self.spliced, self.first = inks, texts, synth, seed, spliced, first
 
     def __len__(self): return 1 << 40
 
     def __getitem__(self, i):
         if i % 4 == 1 and self.spliced and (made := self.spliced[i]): return made
-        if i % 2: x, t = self.synth[i // 2]; return ink_image(x), t
+        if i % 2: x, t = self.synth[self.first + i // 2]; return ink_image(x), t
         turn, k = divmod(i // 2, len(self.inks))
         j = np.random.default_rng((self.seed, turn)).permutation(len(self.inks))[k]
         return self.inks[j], self.texts[j]
@@ -181,7 +182,7 @@ class PseudoLabels(Callback):
         vocab,              # folded known words
         synth,              # `WordSynth` for replay
         rounds=6,           # how many
-        share=(.5, .65),    # share of each length class kept in the first and in the last round
+        share=(.5, .75),    # share of each length class kept in the first and in the last round
         lexicon=None,       # `SoftLexicon` that helps to read what is learned from, or None
         calibration=None,   # of the base model
         held_out=.1,        # share of the crops that are never trained on, but judge; of small archives a quarter, up to 60 crops
@@ -190,7 +191,8 @@ class PseudoLabels(Callback):
         folder=None,        # where records go; None: nowhere
         measure=None,       # function of a `Recognizer` that returns figures for the history: to look at, never to decide
         seed=0,             # of the choice of held-out crops and the order of words
-        reuse=3,            # uses of a drawn synthetic word
+        reuse=2,            # uses of a drawn or spliced word
+        students=2,         # networks that learn side by side from the middle of the run on; their average is the teacher and, in the end, the model
         workers=1,          # processes that prepare batches
         say=print,          # where lines of progress go
     ):
@@ -204,16 +206,34 @@ class PseudoLabels(Callback):
         least = max(3, min(60, len(inks) // 4))
         self.held[np.random.default_rng(seed).permutation(free)[:int(np.clip(round(held_out * len(inks)), least, 400))]] = True
         self.round, self.rows, self.best, self.base, self.top, self.reasons, self.reserve = 0, [], None, None, None, [], 0.
-        self.saved, self.told = dict(round=0, rows=[], best=None, base=None, top=None, reserve=0.), set()
+        self.others, self.left, self.saved, self.told = [], 0, dict(round=0, rows=[], best=None, base=None, top=None, reserve=0.), set()
 
     def teacher(self):
-        "The averaged weights as a `Recognizer`"
+        "The mean of the students' averaged weights as a `Recognizer`"
         from hwr_nb.recognize import Recognizer
-        return Recognizer(self.learn.ema.avg.module, self.learn.charset, self.calibration)
+        net = copy.deepcopy(self.learn.ema.avg.module)
+        all_ = [net.state_dict(), *(o['ema'] for o in self.others)]
+        net.load_state_dict({k: sum(s[k] for s in all_) / len(all_) if v.is_floating_point() else v for k, v in all_[0].items()})
+        return Recognizer(net, self.learn.charset, self.calibration)
 
     def part(self, lab):
         "The held-out part of what `label` returned"
         return {k: [t for t, h in zip(v, self.held) if h] if isinstance(v, list) else v[self.held] for k, v in lab.items()}
+
+# %% ../nbs/10_selftrain.ipynb #41990b6f
+@patch
+def student(self: PseudoLabels) -> dict:
+    "All that the student who learns just now will need to go on later"
+    e = self.learn.ema
+    return dict(model={k: v.clone() for k, v in bare(self.learn.model).state_dict().items()}, opt=copy.deepcopy(self.learn.opt.opt.state_dict()),
+                ema={k: v.clone() for k, v in e.avg.module.state_dict().items()}, steps=e.steps)
+
+@patch
+def swap(self: PseudoLabels):
+    "The next student goes on"
+    self.others.append(self.student())
+    s, e = self.others.pop(0), self.learn.ema
+    bare(self.learn.model).load_state_dict(s['model']); self.learn.opt.opt.load_state_dict(s['opt']); e.avg.module.load_state_dict(s['ema']); e.steps = s['steps']
 
 # %% ../nbs/10_selftrain.ipynb #a0bac3ef
 @patch
@@ -275,34 +295,49 @@ def tell(self: PseudoLabels):
 PIECES = 4000   # crops to cut into pieces, at most
 
 @patch
-def pieces(self: PseudoLabels) -> SplicedWords:
-    "New words out of the kept crops; of very many, some thousands are enough"
+def pieces(self: PseudoLabels) -> Splicer:
+    "The kept crops cut up; of very many, some thousands are enough"
     each = sorted(set(self.keep))
     each = each[::-(-len(each) // PIECES)]
-    cut = splicer(self.learn.ema.avg.module, self.learn.charset, [self.inks[i] for i in each], [self.lab['texts'][i] for i in each])
-    return SplicedWords(cut, self.synth.words, self.learn.charset, self.seed + self.round)
+    return splicer(self.teacher().net, self.learn.charset, [self.inks[i] for i in each], [self.lab['texts'][i] for i in each])
 
 # %% ../nbs/10_selftrain.ipynb #acec9033
 @patch
 def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
 
 @patch
+def learning(self: PseudoLabels, round):
+    "How many students learn in a round: one at first, all from the middle of the run on"
+    return self.students if round > (self.rounds + 1) // 2 else 1
+
+@patch
 def before_epoch(self: PseudoLabels):
-    "Begin a round: label, choose, and give the loader its words"
+    "The next student; before the first of a round: label and choose"
+    if self.left: self.swap()
+    else: self.begin()
+    self.left, n = self.left - 1, self.learning(self.round)
+    self.until = self.began + (self.round / self.rounds - self.began) * (n - self.left) / n
+    turn = self.round * self.students + self.left
+    mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + turn, SplicedWords(self.cut, self.synth.words, self.learn.charset, self.seed + turn), turn << 24)
+    self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + turn, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
+
+@patch
+def begin(self: PseudoLabels):
+    "Begin a round: label, choose, cut"
     t = time.monotonic()
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve)
     self.look(); self.choose(); self.tell()
     if self.round == 0 and self.rows[0]['score'] < .1: self.say(f'Only {self.rows[0]["score"]:.0%} of the letters are in readings that look sound: is the archive in a script and a language that the model knows?')
     if self.round == 0: self.set_aside((time.monotonic() - t) * (.05 + float(self.held.mean())))        # the last look takes its share of the first
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
-    mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round, self.pieces())
-    self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
-    self.round += 1
+    self.cut, self.began, self.round = self.pieces(), self.learn.budget.done, self.round + 1
+    self.left = self.learning(self.round)
+    self.others += [self.student() for _ in range(len(self.others) + 1, self.left)]
 
 @patch
 def after_batch(self: PseudoLabels):
-    "End the round when its share of the budget is used"
-    if self.training and self.learn.budget.done >= self.round / self.rounds: raise CancelTrainException()
+    "End the epoch when the student has had its share of what labeling left of the round"
+    if self.training and self.learn.budget.done >= self.until: raise CancelTrainException()
 
 @patch
 def set_aside(self: PseudoLabels, seconds):
@@ -313,11 +348,12 @@ def set_aside(self: PseudoLabels, seconds):
 @patch
 def run_state(self: PseudoLabels) -> dict:
     "What a resumed run needs: it begins its present round anew"
-    return self.saved
+    return self.saved | dict(others=self.others)
 
 @patch
 def load_state(self: PseudoLabels, s):
     self.round, self.rows, self.best, self.base, self.top = s['round'], s['rows'], s['best'] and tuple(s['best']), s['base'], s['top']
+    self.others = s.get('others', [])
     if self.round: self.set_aside(s['reserve'])
 
 # %% ../nbs/10_selftrain.ipynb #c0157ca9
@@ -365,7 +401,7 @@ def run_rounds(learn, pl, ckpt, resume=False):
     learn.remove_cbs([c for c in learn.cbs if c.name == 'lines'])      # `PseudoLabels` has lines of its own
     if resume: ckpt.load(learn)
     try:
-        with learn.no_bar(), learn.no_logging(), in_step(learn): learn.fit(max(pl.rounds - pl.round, 0))
+        with learn.no_bar(), learn.no_logging(), in_step(learn): learn.fit(sum(map(pl.learning, range(pl.round + 1, pl.rounds + 1))))
         pl.look(last=True); pl.tell()
     except KeyboardInterrupt:
         ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.path} holds the state, resume goes on.'); raise
