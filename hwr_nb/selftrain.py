@@ -8,7 +8,7 @@ __all__ = ['RARE', 'LENGTHS', 'TWICE', 'FEWEST', 'SOUND', 'PIECES', 'vocabulary'
            'expected_words', 'lexicon_of', 'figures_of', 'load_crops', 'corrected', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
-import copy, csv, json, math, re, time
+import csv, json, math, re, time
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,12 @@ from fastcore.basics import patch, store_attr
 
 from .corpus import EUROPEAN, WordDistribution, broken, languages
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, stretched, tsv, word_dls
-from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
+from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
 from .model import SURE, confidence, distinct, fit_of, fits, greedy, in_batches, likeliest, save_model, scores_of
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
-from .splice import SplicedWords, Splicer, splicer
+from .splice import SplicedWords, splicer
 
 # %% ../nbs/10_selftrain.ipynb #9e9552a2
 RARE = {1: 5e-4, 2: 5e-5, 3: 3e-6}      # least share of running text for a word of so many letters
@@ -193,7 +193,6 @@ class PseudoLabels(Callback):
         measure=None,       # function of a `Recognizer` that returns figures for the history: to look at, never to decide
         seed=0,             # of the choice of held-out crops and the order of words
         reuse=2,            # uses of a drawn or spliced word
-        students=2,         # networks that learn side by side from the middle of the run on; their average is the teacher and, in the end, the model
         workers=1,          # processes that prepare batches
         say=print,          # where lines of progress go
     ):
@@ -207,34 +206,16 @@ class PseudoLabels(Callback):
         least = max(3, min(60, len(inks) // 4))
         self.held[np.random.default_rng(seed).permutation(free)[:int(np.clip(round(held_out * len(inks)), least, 400))]] = True
         self.round, self.rows, self.best, self.base, self.top, self.reasons, self.reserve = 0, [], None, None, None, [], 0.
-        self.others, self.left, self.saved, self.told = [], 0, dict(round=0, rows=[], best=None, base=None, top=None, reserve=0.), set()
+        self.saved, self.told = dict(round=0, rows=[], best=None, base=None, top=None, reserve=0.), set()
 
     def teacher(self):
-        "The mean of the students' averaged weights as a `Recognizer`"
+        "The averaged weights as a `Recognizer`"
         from hwr_nb.recognize import Recognizer
-        net = copy.deepcopy(self.learn.ema.avg.module)
-        all_ = [net.state_dict(), *(o['ema'] for o in self.others)]
-        net.load_state_dict({k: sum(s[k] for s in all_) / len(all_) if v.is_floating_point() else v for k, v in all_[0].items()})
-        return Recognizer(net, self.learn.charset, self.calibration)
+        return Recognizer(self.learn.ema.avg.module, self.learn.charset, self.calibration)
 
     def part(self, lab):
         "The held-out part of what `label` returned"
         return {k: [t for t, h in zip(v, self.held) if h] if isinstance(v, list) else v[self.held] for k, v in lab.items()}
-
-# %% ../nbs/10_selftrain.ipynb #41990b6f
-@patch
-def student(self: PseudoLabels) -> dict:
-    "All that the student who learns just now will need to go on later"
-    e = self.learn.ema
-    return dict(model={k: v.clone() for k, v in bare(self.learn.model).state_dict().items()}, opt=copy.deepcopy(self.learn.opt.opt.state_dict()),
-                ema={k: v.clone() for k, v in e.avg.module.state_dict().items()}, steps=e.steps)
-
-@patch
-def swap(self: PseudoLabels):
-    "The next student goes on"
-    self.others.append(self.student())
-    s, e = self.others.pop(0), self.learn.ema
-    bare(self.learn.model).load_state_dict(s['model']); self.learn.opt.opt.load_state_dict(s['opt']); e.avg.module.load_state_dict(s['ema']); e.steps = s['steps']
 
 # %% ../nbs/10_selftrain.ipynb #a0bac3ef
 @patch
@@ -296,35 +277,20 @@ def tell(self: PseudoLabels):
 PIECES = 4000   # crops to cut into pieces, at most
 
 @patch
-def pieces(self: PseudoLabels) -> Splicer:
-    "The kept crops cut up; of very many, some thousands are enough"
+def pieces(self: PseudoLabels) -> SplicedWords:
+    "New words out of the kept crops; of very many, some thousands are enough"
     each = sorted(set(self.keep))
     each = each[::-(-len(each) // PIECES)]
-    return splicer(self.teacher().net, self.learn.charset, [self.inks[i] for i in each], [self.lab['texts'][i] for i in each])
+    cut = splicer(self.learn.ema.avg.module, self.learn.charset, [self.inks[i] for i in each], [self.lab['texts'][i] for i in each])
+    return SplicedWords(cut, self.synth.words, self.learn.charset, self.seed + self.round)
 
 # %% ../nbs/10_selftrain.ipynb #acec9033
 @patch
 def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
 
 @patch
-def learning(self: PseudoLabels, round):
-    "How many students learn in a round: one at first, all from the middle of the run on"
-    return self.students if round > (self.rounds + 1) // 2 else 1
-
-@patch
 def before_epoch(self: PseudoLabels):
-    "The next student; before the first of a round: label and choose"
-    if self.left: self.swap()
-    else: self.begin()
-    self.left, n = self.left - 1, self.learning(self.round)
-    self.until = self.began + (self.round / self.rounds - self.began) * (n - self.left) / n
-    turn = self.round * self.students + self.left
-    mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + turn, SplicedWords(self.cut, self.synth.words, self.learn.charset, self.seed + turn), turn << 24)
-    self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + turn, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
-
-@patch
-def begin(self: PseudoLabels):
-    "Begin a round: label, choose, cut"
+    "Begin a round: label, choose, and give the loader its words"
     t = time.monotonic()
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve)
     self.look(); self.choose(); self.tell()
@@ -333,14 +299,14 @@ def begin(self: PseudoLabels):
         raise CancelFitException()
     if self.round == 0: self.set_aside((time.monotonic() - t) * (.05 + float(self.held.mean())))        # the last look takes its share of the first
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
-    self.cut, self.began, self.round = self.pieces(), self.learn.budget.done, self.round + 1
-    self.left = self.learning(self.round)
-    self.others += [self.student() for _ in range(len(self.others) + 1, self.left)]
+    mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round, self.pieces(), self.round << 24)
+    self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
+    self.round += 1
 
 @patch
 def after_batch(self: PseudoLabels):
-    "End the epoch when the student has had its share of what labeling left of the round"
-    if self.training and self.learn.budget.done >= self.until: raise CancelTrainException()
+    "End the round when its share of the budget is used"
+    if self.training and self.learn.budget.done >= self.round / self.rounds: raise CancelTrainException()
 
 @patch
 def set_aside(self: PseudoLabels, seconds):
@@ -351,12 +317,11 @@ def set_aside(self: PseudoLabels, seconds):
 @patch
 def run_state(self: PseudoLabels) -> dict:
     "What a resumed run needs: it begins its present round anew"
-    return self.saved | dict(others=self.others)
+    return self.saved
 
 @patch
 def load_state(self: PseudoLabels, s):
     self.round, self.rows, self.best, self.base, self.top = s['round'], s['rows'], s['best'] and tuple(s['best']), s['base'], s['top']
-    self.others = s.get('others', [])
     if self.round: self.set_aside(s['reserve'])
 
 # %% ../nbs/10_selftrain.ipynb #c0157ca9
@@ -404,7 +369,7 @@ def run_rounds(learn, pl, ckpt, resume=False):
     learn.remove_cbs([c for c in learn.cbs if c.name == 'lines'])      # `PseudoLabels` has lines of its own
     if resume: ckpt.load(learn)
     try:
-        with learn.no_bar(), learn.no_logging(), in_step(learn): learn.fit(sum(map(pl.learning, range(pl.round + 1, pl.rounds + 1))))
+        with learn.no_bar(), learn.no_logging(), in_step(learn): learn.fit(max(pl.rounds - pl.round, 0))
         if pl.round: pl.look(last=True); pl.tell()
     except KeyboardInterrupt:
         ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.path} holds the state, resume goes on.'); raise

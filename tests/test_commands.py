@@ -233,24 +233,6 @@ def test_selftrain_stopped_and_resumed(hwr, small, parrot, tmp_path, sig):
     hwr('selftrain', *args, '--minutes', .05, '--resume')
     assert out.exists() and not (tmp_path/'mine.resume').exists()
 
-def test_second_student_survives_a_stop(small, parrot, tmp_path, monkeypatch):
-    "selftrain stopped while the second student learns | KeyboardInterrupt in the last of six batches | the state holds both students, --resume gives the first one back as it was and ends the run"
-    import torch, hwr_nb.selftrain as S
-    out, seen = tmp_path/'mine.safetensors', {}
-    args = dict(steps=6, rounds=2, words=small.words, workers=0, bs=4, say=lambda s: None)
-    after = S.PseudoLabels.after_batch
-    def stop(self):
-        if self.learn.budget.step==5: raise KeyboardInterrupt
-        after(self)
-    monkeypatch.setattr(S.PseudoLabels, 'after_batch', stop)
-    with pytest.raises(KeyboardInterrupt): S.selftrain(parrot, small.crops, out, **args)
-    other, = torch.load(tmp_path/'mine.resume', weights_only=True)['cbs']['pseudo_labels']['others']
-    first = other['model']
-    def begin(self, was=S.PseudoLabels.begin): was(self); seen.update(others=len(self.others), same=all(torch.equal(v, first[k]) for k, v in self.others[0]['model'].items()), left=self.left)
-    monkeypatch.setattr(S.PseudoLabels, 'after_batch', after); monkeypatch.setattr(S.PseudoLabels, 'begin', begin)
-    S.selftrain(parrot, small.crops, out, resume=True, **args)
-    assert out.exists() and seen==dict(others=1, same=True, left=2)
-
 FULL = """
 import errno, os, runpy, sys
 from functools import partial
