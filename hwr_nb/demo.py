@@ -205,6 +205,7 @@ def verdict(
     s: Story,
 ) -> str:
     "In a sentence or two, whether self-training helped"
+    if s.batches == 0: return 'The model could read too little of this archive to learn from it, so nothing was learned and it is returned unchanged: is the archive in a script and a language that it knows?'
     few = '' if s.batches is None or s.batches >= 100 else f' Only {s.batches} batches of training fitted into {s.minutes:g} minutes, where several hundred are needed: give it more minutes, or a machine with less else to do.'
     return (_unmeasured(s) if s.before is None else _measured(s)) + few
 
@@ -238,7 +239,7 @@ def honest(
         sure = [w for w in s.labeled if w.sure >= .9]
         if sure: out.append(f'Of the {len(sure)} readings that call themselves at least 90 % sure, {_pc(np.mean([w.after == w.text for w in sure]))} are right.')
         out += [f'{_pc(x)} of the transcribed characters ({" ".join(c)}) are not in the charset {s.charset.name!r}: this model cannot write them, however well it reads.' for x, c in [_cannot_write(s)] if x]
-    if s.chosen == 0: out.append('By its own judgement, which sees no transcription, no round read this archive better than the model did before, so that model is returned unchanged.')
+    if s.chosen == 0 and s.batches != 0: out.append('By its own judgement, which sees no transcription, no round read this archive better than the model did before, so that model is returned unchanged.')
     if s.errors: out.append(f'{len(s.errors)} of the sampled crops cannot be opened, the first: {s.errors[0][1]}')
     return out
 

@@ -474,5 +474,5 @@ def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     with atomic_write(run_dir(out) / 'report.json', 'w') as f: json.dump(report, f, indent=1, ensure_ascii=False)
     save_model(out, rec.net, learn.charset, base.calibration, prov)
     state.unlink(missing_ok=True)
-    pl.say(f'round {k} is returned' + (f' ({score:.3f} against {pl.rows[0]["score"]:.3f} before)' if better else ': no round reads this archive better than the model did before, so that model is returned unchanged'))
+    pl.say(f'round {k} is returned' + (f' ({score:.3f} against {pl.rows[0]["score"]:.3f} before)' if better else ': ' + ('no round reads this archive better than the model did before' if learn.budget.step else 'nothing was learned') + ', so that model is returned unchanged'))
     return Recognizer.load(out)
