@@ -174,6 +174,7 @@ def luck(
 FEWEST = 10     # crops to learn from
 SOUND = .1      # score of the model as it came, below which it is not let loose on an archive
 
+# %% ../nbs/10_selftrain.ipynb #a227fab6
 class PseudoLabels(Callback):
     "Rounds of self-training: each epoch labels the crops, keeps the surest and trains on them"
     order = 55      # after `Budget`
