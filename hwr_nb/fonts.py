@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import accumulate
 from importlib.resources import files
 from pathlib import Path
+import cv2
 import numpy as np
 from PIL import ImageFont, Image, features
 from fastcore.basics import patch
@@ -303,10 +304,9 @@ def guess_style(
         words=_WORDS,                # words without dots and bars that the font draws
     )->str: # 'cursive', 'semi' or 'print'
     "Style by the share of neighboring letters whose ink touches: from a half it is cursive, below a twelfth print"
-    from scipy.ndimage import label
     joined = pairs = 0
     for w in words:
-        lab,_ = label(_bitmap(face, w) > 80, np.ones((3,3)))
+        _,lab = cv2.connectedComponents((_bitmap(face, w) > 80).astype(np.uint8), connectivity=8)
         pieces = (np.bincount(lab.ravel())[1:] > 40).sum() # specks are not pieces
         joined, pairs = joined+len(w)-pieces, pairs+len(w)-1
     return 'cursive' if joined >= pairs/2 else 'semi' if joined >= pairs/12 else 'print'

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['LOOKS', 'SURE', 'FORMAT', 'MOST', 'ConvBN', 'ResBlock', 'Stage', 'flip_within', 'BiLSTM', 'HTRNet', 'halves',
            'ctc_loss', 'fits', 'greedy', 'alignment', 'forced_alignment', 'fit_of', 'log_posteriors', 'scores_of',
-           'likeliest', 'distinct', 'in_batches', 'predict', 'calibrate', 'confidence', 'save_model', 'read_header',
-           'load_model']
+           'glimpse', 'likeliest', 'distinct', 'in_batches', 'predict', 'calibrate', 'confidence', 'save_model',
+           'read_header', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
-import json
+import json, math
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from fastcore.basics import patch
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -251,8 +252,22 @@ def scores_of(net, inks):
     return net(x.to(dev), w.to(dev))[:2]
 
 # %% ../nbs/06_model.ipynb #cf772932
-LOOKS = (1., 1.15, .88)     # widths at which a doubtful crop is looked at, as factors
+LOOKS = ((1., 0., 0), (1.15, -.25, -2), (1.15, .2, 2), (1., -.25, 2), (1., .2, -2))      # how a doubtful crop is looked at: width as a factor, lean to the right per unit of height, pixels upwards
 
+def glimpse(
+    ink,            # uint8 [height, w] ink image
+    by=1.,          # factor of the width
+    lean=0.,        # shear: shift to the right per unit of height; its middle row stays
+    up=0,           # shift upwards, pixels
+) -> np.ndarray:    # uint8 [height, w']
+    "The same word as another look shows it"
+    a = stretched(ink, by)
+    if not (lean or up): return a
+    h, room = len(a), math.ceil(abs(lean) * len(a) / 2)
+    im = Image.fromarray(np.pad(a, ((0, 0), (room, room))))
+    return np.asarray(im.transform(im.size, Image.Transform.AFFINE, (1, lean, -lean * h / 2, 0, 1, up), Image.Resampling.BILINEAR))
+
+# %% ../nbs/06_model.ipynb #246ec7a5
 def likeliest(
     preds,          # what `HTRNet` returns, for each look at the same words
     candidates,     # for each word a list of class number lists
@@ -285,7 +300,7 @@ def predict(
     area=160_000,   # largest padded area of a batch, columns times words, in pixels of height 1
     bf16=False,     # run the network in bfloat16
     lexicon=None,   # `SoftLexicon`, or whatever can `decode` a batch's scores and `score` a text; None: no second opinion
-    looks=(1.,),    # widths at which doubtful words are looked at; the first is 1
+    looks=LOOKS[:1],    # arguments of `glimpse` for each look at doubtful words; the first shows them as they are
 ):                  # list of (class numbers, log posterior <= 0), in the order of `inks`; with `lexicon` two lists, without and with it
     "Readings with their log posterior"
     out, other = [None] * len(inks), [None] * len(inks)
@@ -298,7 +313,7 @@ def predict(
             for i, t, (p,) in zip(g, ids, fit_of(pred, [[t] for t in ids])): out[i] = other[i] = (t, p)
             j = [j for j, i in enumerate(g) if out[i][1] < SURE]
             if not j or (lexicon is None and len(looks) == 1): continue
-            preds = [(pred[0][:, j], pred[1][j])] + [scores_of(net, [stretched(inks[i], k) for i in g[j]]) for k in looks[1:]]
+            preds = [(pred[0][:, j], pred[1][j])] + [scores_of(net, [glimpse(inks[i], *look) for i in g[j]]) for look in looks[1:]]
             plain = [greedy(p) for p in preds]
             if len(looks) > 1:
                 for i, r in zip(g[j], likeliest(preds, distinct(*plain))): out[i] = other[i] = r

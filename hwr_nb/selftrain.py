@@ -17,10 +17,10 @@ from fastai.callback.core import CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
 from .corpus import EUROPEAN, WordDistribution, broken, languages
-from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, stretched, tsv, word_dls
+from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
-from .model import SURE, confidence, distinct, fit_of, fits, greedy, in_batches, likeliest, save_model, scores_of
+from .model import SURE, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
 from .splice import SplicedWords, splicer
@@ -93,7 +93,7 @@ def balance(
     return np.array([min(most, top / share[c]) if x else 0. for c, x in zip(k.tolist(), kept)])
 
 # %% ../nbs/10_selftrain.ipynb #79a112b0
-TWICE = (1., 1.25)      # widths at which a crop is looked at, as factors
+TWICE = ((1.,), (1.25,))    # how a crop is looked at, as `glimpse` takes it: as it is, and wider
 
 def settle(
     preds,          # what `HTRNet` returns, for each look at the same words
@@ -120,7 +120,7 @@ def label(
     got, net, say = [None] * len(inks), rec.net.eval(), rec.charset.decode
     with torch.inference_mode():
         for g in in_batches(inks, 160_000):
-            for i, r in zip(g, settle([scores_of(net, [stretched(inks[i], k) for i in g]) for k in TWICE], lexicon)): got[i] = r
+            for i, r in zip(g, settle([scores_of(net, [glimpse(inks[i], *look) for i in g]) for look in TWICE], lexicon)): got[i] = r
     texts, plain = [say(t) for _, _, t, _ in got], [say(p[0]) for p, _, _, _ in got]
     conf = confidence(np.array([fit for *_, fit in got]), rec.calibration) * np.array([a.any() for a in inks], bool)      # a blank crop is nothing to be sure of
     return dict(plain=plain, texts=texts, conf=conf, stable=np.array([set(f) == {t} for _, f, t, _ in got], bool), known=np.array([plausible(t, vocab) for t in texts], bool),

@@ -47,7 +47,7 @@ def test_version_stands_in_one_place():
     import hwr_nb
     assert hwr_nb.__version__ == settings()['version']
 
-DISTS = dict(PIL='pillow', fontTools='fonttools', charset_normalizer='charset-normalizer')
+DISTS = dict(PIL='pillow', cv2='opencv-python-headless', fontTools='fonttools', charset_normalizer='charset-normalizer')
 
 def imports(code):
     for node in ast.walk(ast.parse(code)):
