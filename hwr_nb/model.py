@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LOOKS', 'SURE', 'FORMAT', 'MOST', 'ConvBN', 'ResBlock', 'Stage', 'flip_within', 'BiLSTM', 'HTRNet', 'halves',
            'ctc_loss', 'fits', 'greedy', 'alignment', 'forced_alignment', 'fit_of', 'log_posteriors', 'scores_of',
-           'glimpse', 'likeliest', 'distinct', 'in_batches', 'predict', 'calibrate', 'confidence', 'save_model',
-           'read_header', 'load_model']
+           'glimpse', 'likeliest', 'distinct', 'in_batches', 'views', 'predict', 'calibrate', 'confidence',
+           'save_model', 'read_header', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math
@@ -294,6 +294,13 @@ def in_batches(inks, area):
         while n > 1 and n * inks[order[k + n - 1]].shape[1] > area // 8: n -= max(1, n // 8)
         yield order[k:k + n]; k += n
 
+def views(net, inks, looks):
+    "What the network says to ink images at each look; the looks at a few go as one batch, which is quicker"
+    seen, n = [[glimpse(a, *look) for a in inks] for look in looks], len(inks)
+    if n > 8 or not looks: return [scores_of(net, v) for v in seen]
+    scores, lens = scores_of(net, sum(seen, []))
+    return [(scores[:, k:k + n], lens[k:k + n]) for k in range(0, n * len(looks), n)]
+
 def predict(
     net,            # `HTRNet`
     inks,           # list of uint8 [height, w]
@@ -313,7 +320,7 @@ def predict(
             for i, t, (p,) in zip(g, ids, fit_of(pred, [[t] for t in ids])): out[i] = other[i] = (t, p)
             j = [j for j, i in enumerate(g) if out[i][1] < SURE]
             if not j or (lexicon is None and len(looks) == 1): continue
-            preds = [(pred[0][:, j], pred[1][j])] + [scores_of(net, [glimpse(inks[i], *look) for i in g[j]]) for look in looks[1:]]
+            preds = [(pred[0][:, j], pred[1][j]), *views(net, [inks[i] for i in g[j]], looks[1:])]
             plain = [greedy(p) for p in preds]
             if len(looks) > 1:
                 for i, r in zip(g[j], likeliest(preds, distinct(*plain))): out[i] = other[i] = r

@@ -322,7 +322,7 @@ def word_sampler(
     if words is None: words = WordDistribution.expected(charset)
     elif not isinstance(words, WordDistribution): words = WordDistribution.from_tsv(words)
     dist = words.fitting(charset, 24)
-    return WordSampler(dist, power=.9, ngram=NgramModel.fit(dist), charset=charset, p_ngram=.07, p_broken=.04 if '-' in charset else 0, p_number=.05 if any(d in charset for d in '0123456789') else 0)
+    return WordSampler(dist, power=.9, ngram=NgramModel.fit(dist), charset=charset, p_ngram=.07, p_broken=.04 if '-' in charset else 0, p_enclosed=.02, p_number=.05 if any(d in charset for d in '0123456789') else 0)
 
 # %% ../nbs/03_synth.ipynb #949746db
 def word_grid(

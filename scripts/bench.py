@@ -73,8 +73,8 @@ def read(words):
     inks, _ = open_inks(wi.files)
     say('reading from memory, words/s', rates(n, lambda: rec.read_inks(inks)), threads=threads)
     say('reading PNG files, words/s', rates(n, lambda: rec.read(wi, fast=True)), threads=threads, peak_mb=peak_mb(), looks=1)
-    say('the same, doubtful words looked at three times', rates(n, lambda: rec.read(wi)), threads=threads, looks=3)
-    for fast in (True, False): say('latency of one crop, ms', [1000 * timed(lambda: [rec.read(f, fast=fast) for f in wi.files[:50]]) / 50 for _ in range(3)], threads=threads, looks=1 if fast else 3)
+    say('the same, doubtful words looked at five times', rates(n, lambda: rec.read(wi)), threads=threads, looks=5)
+    for fast in (True, False): say('latency of one crop, ms', [1000 * timed(lambda: [rec.read(f, fast=fast) for f in wi.files[:50]]) / 50 for _ in range(3)], threads=threads, looks=1 if fast else 5)
 
 def start(words):
     file = str(next(Path(words).glob('*.png')))
