@@ -84,7 +84,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', nargs='*', metavar='WHAT'); p.add_argument('--peer'); p.add_argument('--fonts'); p.add_argument('--out', type=Path)
     a = p.parse_args()
-    if a.peer and not a.fonts: p.error('--peer needs --fonts')
+    if a.peer and not (a.fonts and any(f.suffix in ('.ttf', '.otf') for f in Path(a.fonts).iterdir())): p.error('--peer needs --fonts, a folder with .ttf or .otf files in it, not in folders below')
     import torch
     from hwr_nb.synth import synth_folder
     caps = torch.cpu.get_capabilities()
