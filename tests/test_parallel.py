@@ -77,7 +77,8 @@ def test_two_processes_end_with_the_same_weights(trained):
 def test_two_processes_train_as_one_does(trained):
     "In halves one process computes the same sums in another order, and rounding grows with the steps; in whole batches it normalizes over twice the words"
     two, halves, whole = (np.mean([trained[k]['loss'] for k in ks], 0) for ks in (('two-0', 'two-1'), ('halves-0',), ('whole-0',)))
-    assert np.allclose(two[:5], halves[:5], rtol=1e-4, atol=0) and np.allclose(two, halves, rtol=1e-3, atol=0) and np.allclose(two, whole, rtol=.01, atol=0)
+    assert np.allclose(two[:5], halves[:5], rtol=1e-4, atol=0) and np.allclose(two, halves, rtol=1e-3, atol=0)
+    assert np.allclose(two, whole, rtol=.03, atol=0) and abs(np.mean(two) / np.mean(whole) - 1) < .005
     a, b = (weights(trained[k]['net']) for k in ('two-0', 'halves-0'))
     assert (a - b).norm() < .01 * b.norm()
 
