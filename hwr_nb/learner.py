@@ -35,7 +35,7 @@ from .fonts import FontBook
 from .synth import SynthStyle, WordSynth, contact_sheet, synth_folder, word_grid
 from .data import WordDL, WordImages, collate, column_mask, ink_image, open_image, read_labels, word_dls
 from .augment import BatchAugment
-from .model import HTRNet, ctc_loss, greedy
+from .model import HTRNet, ctc_loss, greedy, htr_loss
 from .metrics import CER, WER, EvalReport, compare, evaluate
 from .parallel import first_only, largest, others, rank, world
 
@@ -303,7 +303,7 @@ def hwr_learner(
     model = model or HTRNet(len(charset) + 1)
     if model.args['n_classes'] != len(charset) + 1: raise ValueError(f'The model has {model.args["n_classes"]} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
     cbs = [AugmentBatch(aug), Bf16(bf16), TwoThreads(), GradientClip(clip), *([EMA(ema)] if ema else []), *L(cbs)]
-    learn = HWRLearner(dls, model, loss_func=ctc_loss, metrics=[CER(), WER()], lr=lr, wd=wd, cbs=cbs,
+    learn = HWRLearner(dls, model, loss_func=htr_loss, metrics=[CER(), WER()], lr=lr, wd=wd, cbs=cbs,
                        opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)))
     learn.charset = charset
     if rank() or not interactive(): learn.remove_cb(learn.progress) if hasattr(learn, 'progress') else None; learn.add_cb(Lines(first_only(print)))

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'training_fonts', 'word_sources', 'sha', 'made', 'provenance', 'run_dir', 'run_place', 'spared',
-           'append_history', 'Checkpoint', 'History', 'pretrain', 'pick_device', 'first_weights', 'fit_until', 'finish']
+           'append_history', 'Checkpoint', 'History', 'pretrain', 'pick_device', 'first_weights', 'fit_until', 'worn',
+           'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
 import csv, glob, hashlib, importlib.metadata, io, os, platform, shlex, signal, sys, threading, time, warnings
@@ -18,9 +19,9 @@ from filelock import FileLock, Timeout
 
 from . import __version__
 from .corpus import WordDistribution
-from .data import BucketStream, atomic_write
-from .learner import Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, bf16_pays, hwr_learner, in_step, interactive, word_dls
-from .model import LOOKS, MOST, calibrate, load_model, predict, save_model
+from .data import BucketStream, atomic_write, collate
+from .learner import BatchAugment, Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, bf16_pays, hwr_learner, in_step, interactive, word_dls
+from .model import LOOKS, MOST, best_trust, calibrate, load_model, predict, save_model
 from .parallel import first_only, once, rank, world
 
 # %% ../nbs/09_pretrain.ipynb #b6993c8c
@@ -322,11 +323,12 @@ def first_weights(net, charset, init):
     if init is None: return net
     old, cs, _ = load_model(init)
     new = net.state_dict()
-    fits = {k: v for k, v in old.state_dict().items() if k in new and new[k].shape == v.shape and not k.startswith(('head', 'shortcut'))}
-    if len(fits) < .6 * len(new): raise ValueError(f'{init}: too different from the network to be trained to lend it weights.')
+    by_class = 'head', 'shortcut', 'speller.chars', 'speller.out'
+    fits = {k: v for k, v in old.state_dict().items() if k in new and new[k].shape == v.shape and not k.startswith(by_class)}
+    if sum(not k.startswith('speller') for k in fits) < .6 * sum(not k.startswith('speller') for k in new): raise ValueError(f'{init}: too different from the network to be trained to lend it weights.')
     rows = [(charset.chars.index(c) + 1, i + 1) for i, c in enumerate(cs.chars) if c in charset.chars] + [(0, 0)]
     for k in new:                                           # characters known to both keep their scores
-        if k.startswith(('head', 'shortcut')):
+        if k.startswith(by_class) and k in old.state_dict() and old.state_dict()[k].shape[1:] == new[k].shape[1:]:
             for h in range(len(new[k]) // (len(charset) + 1)):         # the shortcut scores two frames at once
                 for a, b in rows: new[k][a + h * (len(charset) + 1)] = old.state_dict()[k][b + h * (len(cs) + 1)]
     net.load_state_dict({**new, **fits})
@@ -344,6 +346,17 @@ def fit_until(learn, ckpt, say=print, resume=False):
 def _nothing(): yield
 
 # %% ../nbs/09_pretrain.ipynb #2d18eeb1
+def worn(
+    inks,           # list of uint8 [height, w]
+    strength=1.2,   # of `BatchAugment`
+    seed=0,         # of the distortions
+) -> list:          # of uint8 [height, w]
+    "Words as hard to read as real ones: distorted as in training, a little more strongly"
+    def one(a):
+        x, w, _ = collate([a])
+        return (BatchAugment(strength)(x, w)[0, 0, :, :a.shape[1]] * 255).byte().numpy()
+    with torch.random.fork_rng(devices=[]): torch.manual_seed(seed); return [one(a) for a in inks]
+
 def finish(learn, out, valid, state, synth, init=None):
     "Measure and calibrate the averaged weights on held-out synthetic words, write the model, remove the resume file"
     from hwr_nb.recognize import Recognizer
@@ -352,10 +365,11 @@ def finish(learn, out, valid, state, synth, init=None):
                       init_hash=sha(Path(init).read_bytes()) if init else None)
     net, stream = learn.ema.avg.module.eval(), BucketStream(valid, learn.charset)
     items = [stream.sample(i) for i in range(len(valid))]
+    trust = best_trust(net, worn([a for a, _ in items]), [t for _, t in items]) if net.speller else None
     read = predict(net, [a for a, _ in items], looks=LOOKS)
     right = np.array([list(t) == list(y) for (t, _), (_, y) in zip(read, items)])
     cal = calibrate(np.array([p for _, p in read]), right)
-    prov['held_out'] = dict(fonts=sorted({f.family for f in valid.fonts.fonts}), words=len(valid), wer=float(1 - right.mean()))
+    prov['held_out'] = dict(fonts=sorted({f.family for f in valid.fonts.fonts}), words=len(valid), wer=float(1 - right.mean()), trust=trust)
     save_model(out, net, learn.charset, cal, prov)
     state.unlink(missing_ok=True)
     return Recognizer.load(out)
