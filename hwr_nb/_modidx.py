@@ -406,6 +406,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hwr_nb.model.Stage.__init__': ('model.html#stage.__init__', 'hwr_nb/model.py'),
                               'hwr_nb.model.Stage.forward': ('model.html#stage.forward', 'hwr_nb/model.py'),
                               'hwr_nb.model.alignment': ('model.html#alignment', 'hwr_nb/model.py'),
+                              'hwr_nb.model.all_readings': ('model.html#all_readings', 'hwr_nb/model.py'),
                               'hwr_nb.model.batch_by_batch': ('model.html#batch_by_batch', 'hwr_nb/model.py'),
                               'hwr_nb.model.best_trust': ('model.html#best_trust', 'hwr_nb/model.py'),
                               'hwr_nb.model.calibrate': ('model.html#calibrate', 'hwr_nb/model.py'),

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['LOOKS', 'EACH', 'SURE', 'TRUSTS', 'FORMAT', 'MOST', 'ConvBN', 'ResBlock', 'Stage', 'flip_within', 'BiLSTM', 'HTRNet',
            'halves', 'Seen', 'ctc_loss', 'htr_loss', 'fits', 'greedy', 'alignment', 'forced_alignment', 'fit_of',
-           'log_posteriors', 'scores_of', 'glimpse', 'trusted', 'readings', 'spelled', 'likeliest', 'distinct',
-           'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
-           'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
+           'log_posteriors', 'scores_of', 'glimpse', 'trusted', 'readings', 'all_readings', 'spelled', 'likeliest',
+           'distinct', 'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch',
+           'best_trust', 'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math
@@ -303,10 +303,14 @@ def trusted(pred): return len(pred) > 3 and pred.speller is not None and pred.sp
 def readings(
     pred,           # what `HTRNet` returns
 ) -> list:          # for each way to read the batch a list of class number lists
-    "Greedy reading, and that of the speller where it is trusted"
-    return [greedy(pred)] + ([pred.speller.spell(pred.speller.memory(pred.frames.float(), pred.lens))] if trusted(pred) else [])
+    "Greedy reading, and those of the speller where it is trusted"
+    if not trusted(pred): return [greedy(pred)]
+    spelled = pred.speller.spell(pred.speller.memory(pred.frames.float(), pred.lens))
+    return [greedy(pred), *([s[min(k, len(s) - 1)] for s in spelled] for k in range(max(map(len, spelled), default=0)))]
 
 EACH = 2.5      # nats for each character, about what one costs, or short texts would win
+
+def all_readings(preds): return [r for k, p in enumerate(preds) for r in (readings(p) if k < 2 else [greedy(p)])]
 
 def spelled(
     speller,        # a `Speller`
@@ -360,8 +364,8 @@ def views(net, inks, looks):
 def second_opinion(net, pred, inks, lexicon, looks):
     "Readings of doubtful words, without and with a lexicon"
     preds = [pred, *views(net, inks, looks[1:])]
-    plain = [r for p in preds for r in readings(p)]
-    out = likeliest(preds, distinct(*plain)) if len(plain) > 1 else None
+    plain = all_readings(preds) if len(looks) > 1 else [greedy(pred)]
+    out = likeliest(preds, distinct(*plain)) if len(looks) > 1 else None
     return out, likeliest(preds, distinct(*plain, *([t for t, _ in lexicon.decode(p)] for p in preds)), lexicon.score) if lexicon else None
 
 def predict_batch(net, inks, lexicon=None, looks=LOOKS[:1]):
@@ -370,7 +374,7 @@ def predict_batch(net, inks, lexicon=None, looks=LOOKS[:1]):
     ids = greedy(pred)
     out = [(t, p) for t, (p,) in zip(ids, fit_of(pred, [[t] for t in ids]))]
     other, j = list(out), [j for j, (_, p) in enumerate(out) if p < SURE]
-    if j and (lexicon is not None or len(looks) > 1 or trusted(pred)):
+    if j and (lexicon is not None or len(looks) > 1):
         for rs, new in zip((out, other), second_opinion(net, pred.pick(j), [inks[i] for i in j], lexicon, looks)):
             for i, r in zip(j, new or ()): rs[i] = r
         if not lexicon: other = out
@@ -418,7 +422,7 @@ def best_trust(
     with torch.inference_mode():
         for g in in_batches(inks, 160_000):
             preds = [scores_of(net, [glimpse(inks[i], *look) for i in g]) for look in LOOKS]
-            options = distinct(*(r for p in preds for r in readings(p)))
+            options = distinct(*all_readings(preds))
             fits, said = [fit_of(p, options) for p in preds], spelled(net.speller, options)
             for k, i in enumerate(g):
                 errors = np.array([editdistance.eval(o, list(targets[i])) for o in options[k]])
@@ -436,11 +440,14 @@ def calibrate(
     x = np.stack([np.ones(len(logp)), np.maximum(logp, -30.)], 1)
     n1 = float(np.sum(correct)); n0 = len(logp) - n1
     y = np.where(correct, (n1 + 1) / (n1 + 2), 1 / (n0 + 2))         # Platt's targets: never exactly 0 or 1
+    loss = lambda w: (np.logaddexp(0, z := x @ w) - y * z).sum() + 5e-4 * w @ w
     w = np.array([0., 1.])
     for _ in range(steps):
         p = 1 / (1 + np.exp(-np.clip(x @ w, -50, 50)))
         g, h = x.T @ (p - y) + 1e-3 * w, (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(2)
-        w = w - np.linalg.solve(h, g)
+        step = np.linalg.solve(h, g)
+        while loss(w - step) > loss(w) and np.abs(step).max() > 1e-9: step = step / 2       # a full step can lead far away
+        w = w - step
     return dict(a=float(w[0]), b=float(max(w[1], 1e-3)))
 
 def confidence(
@@ -504,7 +511,8 @@ def load_model(
         a, cs = meta['args'], Charset([str(c) for c in meta['charset']['chars']], str(meta['charset']['name']))
         sp = a.get('speller') or []
         ints = [a['n_classes'], a['height'], a['hidden'], a['layers'], *a['dims'], *a['blocks'], *sp]
-        ok = (not sp or len(sp) == 4 and sp[1] <= 8 and sp[0] % (2 * sp[2]) == 0) and len(a['dims']) == 5 and len(a['blocks']) == 2 and max(a['blocks']) <= 16 and all(type(v) is int and 0 < v <= MOST for v in ints) and a['layers'] <= 8 and a['height'] in range(8, 257, 8) and a['n_classes'] == len(cs) + 1 and 0 <= float(a.get('drop', .1)) < 1
+        ok = len(a['dims']) == 5 and len(a['blocks']) == 2 and max(a['blocks']) <= 16 and all(type(v) is int and 0 < v <= MOST for v in ints) and a['layers'] <= 8 and a['height'] in range(8, 257, 8) and a['n_classes'] == len(cs) + 1 and 0 <= float(a.get('drop', .1)) < 1
+        ok = ok and (not sp or type(sp) is list and len(sp) == 4 and sp[1] <= 8 and sp[0] % 2 == 0 and sp[0] % sp[2] == 0)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError): ok = False
     if not ok: no('its header describes no network that can be built; it is damaged.')
     with torch.device('meta'): net = HTRNet(**{k: a[k] for k in ('n_classes', 'height', 'dims', 'hidden', 'layers', 'blocks')}, drop=float(a.get('drop', .1)), speller=sp or None)

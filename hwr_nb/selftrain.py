@@ -101,12 +101,15 @@ def settle(
 ) -> list:          # for each word ([plain reading of each look], [reading of each look with the lexicon], the reading that fits all looks best, its mean log posterior); readings are tuples of class numbers
     "Of all readings of a word the one that fits all looks best"
     plain = [[tuple(t) for t in greedy(p)] for p in preds]
-    fixed, spelled = [list(r) for r in plain], [r for p in preds for r in readings(p)[1:]]
+    fixed, spelled = [list(r) for r in plain], [[[t] for t in r] for r in plain]
     sure = np.min([[f for f, in fit_of(p, [[t] for t in r])] for p, r in zip(preds, plain)], 0) >= SURE
-    if lexicon and len(j := np.flatnonzero(~sure)):
-        for p, r in zip(preds, fixed):
-            for i, (t, _) in zip(j, lexicon.decode((p[0][:, j], p[1][j]))): r[i] = tuple(t)
-    best = likeliest(preds, distinct(*plain, *fixed, *spelled), lexicon.score if lexicon else None)
+    if len(j := np.flatnonzero(~sure)):
+        for p, f, s in zip((p.pick(j) for p in preds), fixed, spelled):
+            for i, *ts in zip(j, *readings(p)): s[i] = ts
+            if lexicon:
+                for i, (t, _) in zip(j, lexicon.decode(p)): f[i] = tuple(t)
+    options = [sorted({*map(tuple, sum(ts, []))}) for ts in zip(*([[r] for r in rs] for rs in fixed), *spelled)]
+    best = likeliest(preds, options, lexicon.score if lexicon else None)
     return [(p, f, tuple(t), fit) for p, f, (t, fit) in zip(zip(*plain), zip(*fixed), best)]
 
 # %% ../nbs/10_selftrain.ipynb #b868bf0a

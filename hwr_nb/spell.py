@@ -137,19 +137,29 @@ def told(
 
 @patch
 def spell(self: Speller,
-    mem,            # what `memory` returns
-) -> list:          # for each word its characters, as class numbers
-    "Write each word, taking the likeliest character each time"
-    there, past, out = mem[1], [[] for _ in self.blocks], []
-    c, on = torch.zeros(len(there), dtype=torch.long, device=there.device), there[:, 0, 0, 0]
+    mem,        # what `memory` returns
+    beam=4,     # spellings followed at a time, at least 1
+) -> list:      # for each word up to `beam` lists of class numbers, the likeliest first, at least one
+    "Write each word character by character, following the likeliest beginnings"
+    (frames, there), B = mem, len(mem[1])
+    rows = lambda t: t.repeat_interleave(beam, 0)
+    frames, there, past = [(rows(k), rows(v)) for k, v in frames], rows(there), [[] for _ in self.blocks]
+    dev, first = there.device, torch.arange(B, device=there.device)[:, None] * beam
+    c, score = torch.zeros(B * beam, dtype=torch.long, device=dev), torch.full((B, beam), -math.inf, device=dev)
+    score[:, 0] = 0                                     # all begin alike, so one of them is enough
+    texts, done = torch.zeros(B, beam, LONGEST, dtype=torch.long, device=dev), torch.zeros(B, beam, dtype=torch.bool, device=dev)
     for t in range(LONGEST):
         x = (self.chars(c) + self.place[t])[:, None]
-        for b, frames, p in zip(self.blocks, mem[0], past): x = b(x, frames, there, p)
-        c = self.out(self.end(x))[:, 0].argmax(1) * on
-        on = on & (c > 0)
-        if not on.any(): break
-        out.append(c)
-    return [[i for i in r if i] for r in torch.stack(out, 1).tolist()] if out else [[] for _ in there]
+        for b, f, p in zip(self.blocks, frames, past): x = b(x, f, there, p)
+        lp = self.out(self.end(x))[:, 0].float().log_softmax(1).view(B, beam, -1)
+        lp = torch.where(done[..., None], torch.full_like(lp, -math.inf).index_fill(2, first[0], 0.), lp)       # after the end comes nothing
+        score, at = (score[..., None] + lp).flatten(1).topk(beam, 1)
+        row, c = at // lp.shape[2], at % lp.shape[2]
+        for p in past: p[:] = [kv[(first + row).flatten()] for kv in p]
+        texts, done = texts.gather(1, row[..., None].expand_as(texts)), done.gather(1, row) | (c == 0)
+        texts[:, :, t], c = c, c.flatten()
+        if done[:, 0].all(): break
+    return [[[i for i in s if i] for k, (s, e) in enumerate(zip(*w)) if e or k == 0] for w in zip(texts.tolist(), done.tolist())]
 
 # %% ../nbs/05b_spell.ipynb #0e75a0af
 def spoil(

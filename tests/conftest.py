@@ -75,7 +75,7 @@ def small(hwr, tmp_path_factory):
     hwr('synth', '--out', d/'crops', '--n', 24, '--words', d/'words.tsv', '--fonts', d/'fonts', '--workers', 1)
     torch.manual_seed(0)
     cs = Charset(LETTERS)
-    net = HTRNet(len(cs)+1, dims=(8,8,16,16,8), hidden=16)
+    net = HTRNet(len(cs)+1, dims=(8,8,16,16,8), hidden=16, speller=(16, 1, 2, 16))
     net.head.weight.data.mul_(20)
     Recognizer(net, cs).save(d/'tiny.safetensors')
     return SimpleNamespace(dir=d, text=d/'letter.txt', words=d/'words.tsv', fonts=d/'fonts', crops=d/'crops', model=d/'tiny.safetensors', charset=cs)

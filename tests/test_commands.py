@@ -182,7 +182,7 @@ def parrot(small):
     import torch
     from hwr_nb.model import HTRNet
     from hwr_nb.recognize import Recognizer
-    net = HTRNet(len(small.charset)+1, dims=(8,8,16,16,8), hidden=16)
+    net = HTRNet(len(small.charset)+1, dims=(8,8,16,16,8), hidden=16, speller=(16, 1, 2, 16))
     with torch.no_grad(): net.head.weight.zero_(); net.head.bias.zero_(); net.head.bias[small.charset.chars.index('a')+1] = 9
     return Recognizer(net, small.charset).save(small.dir/'parrot.safetensors')
 

@@ -54,7 +54,7 @@ def tiny(tmp_path_factory):
     (d/'words.tsv').write_text('the\t9\nhorses\t5\nare\t4\nhere\t3\nit\t2\na\t2\n')
     synth_folder(d/'crops', 12, words=d/'words.tsv', fonts=FontBook.default().split(['Kalam'])[1], charset=cs)
     torch.manual_seed(0)
-    net = HTRNet(len(cs)+1, dims=(4, 8, 8, 16, 8), hidden=8)
+    net = HTRNet(len(cs)+1, dims=(4, 8, 8, 16, 8), hidden=8, speller=(8, 1, 2, 16))
     net.head.weight.data.mul_(20)
     Recognizer(net, cs).save(d/'model.safetensors')
     with torch.no_grad(): net.head.weight.zero_(); net.head.bias.zero_(); net.head.bias[1] = 9
@@ -412,7 +412,7 @@ def test_model_of_odd_characters(tiny, tmp_path):
     from hwr_nb.text import Charset, graphemes
     cs = Charset(list(LETTERS) + ODD); m, p, w = tmp_path/'m.safetensors', tmp_path/'p.safetensors', tmp_path/'w.tsv'
     torch.manual_seed(0)
-    net = HTRNet(len(cs)+1, dims=(4, 8, 8, 16, 8), hidden=8); net.head.weight.data.mul_(20)
+    net = HTRNet(len(cs)+1, dims=(4, 8, 8, 16, 8), hidden=8, speller=(8, 1, 2, 16)); net.head.weight.data.mul_(20)
     Recognizer(net, cs).save(m)
     with torch.no_grad(): net.head.weight.zero_(); net.head.bias.zero_(); net.head.bias[len(LETTERS)+1] = 9
     Recognizer(net, cs).save(p)
@@ -681,7 +681,7 @@ def small_run(name):
     M.word_sources = lambda w, f, st, seed, cs, n: sources(w, f, st, seed, cs, 24)
     M.Checkpoint = partial(ckpt, every=0)
     f = getattr(M, name)
-    if name=='pretrain': g = lambda out, words=None, fonts=None, charset=None, minutes=None, steps=None, **kw: f(out, Abc(), font, 'abc', steps=18, **dict(dict(bs=4, every=5, workers=0, net=dict(dims=(4, 8, 8, 16, 8), hidden=8)), **kw))
+    if name=='pretrain': g = lambda out, words=None, fonts=None, charset=None, minutes=None, steps=None, **kw: f(out, Abc(), font, 'abc', steps=18, **dict(dict(bs=4, every=5, workers=0, net=dict(dims=(4, 8, 8, 16, 8), hidden=8, speller=(8, 1, 2, 16))), **kw))
     else: g = lambda model, unlabeled, out, minutes=None, **kw: f(model, unlabeled, out, **dict(dict(steps=8, rounds=2, fonts=font, bs=4, workers=0), **{k: v for k, v in kw.items() if k!='rounds'}))
     setattr(M, name, g)
     return g

@@ -61,7 +61,7 @@ CS = Charset('abc')
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory):
-    return save_model(tmp_path_factory.mktemp('model')/'m.safetensors', HTRNet(4, dims=(2, 4, 4, 8, 4), hidden=4), CS, dict(a=0., b=1.), dict(phase='x')).read_bytes()
+    return save_model(tmp_path_factory.mktemp('model')/'m.safetensors', HTRNet(4, dims=(2, 4, 4, 8, 4), hidden=4, speller=(8, 1, 2, 8)), CS, dict(a=0., b=1.), dict(phase='x')).read_bytes()
 
 def take_in(file, data):
     f = file.with_suffix('.safetensors'); f.write_bytes(data)
@@ -81,7 +81,7 @@ def test_models_of_noise(file, data): take_in(file, data)
 
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.sampled_from([0, -1, 2**31, 10**400, 1e308, float('nan'), float('inf'), '', 'a', '\x1b[31m', '\ud800']) | st.text(max_size=5),
                       lambda v: st.lists(v, max_size=4) | st.dictionaries(st.sampled_from(['n_classes', 'height', 'dims', 'hidden', 'layers', 'drop', 'chars', 'name', 'a', 'b', 'phase']), v, max_size=5), max_leaves=8)
-KEYS = [('format',), ('architecture',), ('args',), ('charset',), ('calibration',), ('provenance',), ('height',), *(('args', k) for k in ('n_classes', 'height', 'dims', 'hidden', 'layers', 'drop')),
+KEYS = [('format',), ('architecture',), ('args',), ('charset',), ('calibration',), ('provenance',), ('height',), *(('args', k) for k in ('n_classes', 'height', 'dims', 'hidden', 'layers', 'drop', 'speller')),
         ('charset', 'chars'), ('charset', 'name'), ('calibration', 'a'), ('calibration', 'b'), ('provenance', 'phase')]
 
 def rewrite(raw, f):

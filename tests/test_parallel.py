@@ -50,7 +50,7 @@ class Seen(Callback):
 torch.manual_seed(rank())                       # the first process's weights are everybody's
 synth = WordSynth(seed=5, n=1 << 40)
 dl = Part(BucketStream(synth, synth.charset, 16, chunk=4))
-net = HTRNet(len(synth.charset) + 1, dims=(8, 8, 16, 16, 8), hidden=16, drop=0.)
+net = HTRNet(len(synth.charset) + 1, dims=(8, 8, 16, 16, 8), hidden=16, drop=0., speller=None)
 learn = hwr_learner(DataLoaders(dl, WordDL(BucketStream([], synth.charset, shuffle=False)), device=torch.device('cpu')), net, synth.charset, aug=lambda x, w: x.float() / 255, bf16=False, cbs=[Budget(2e-3, steps=30), Seen()])
 learn.two_threads.on = halves=='halves'
 with learn.no_bar(), learn.no_logging(), in_step(learn): learn.fit(1)
