@@ -227,7 +227,7 @@ def hwr_eval(
     model:str='base',   # a model file or a shipped name
     json:Path=None,     # file to write the figures to, as JSON
     lexicon:Path=None,  # measure again with this lexicon: word<TAB>count lines, or any text
-    fast:bool=False,    # one look at each crop; else doubtful ones get five
+    fast:bool=False,    # one look at each crop, read greedily by CTC alone; else doubtful ones are looked at five times and spelled
     debug:bool=False,   # show where an error comes from
 ):
     "Measure a recognizer on labeled crops: CER, WER and more, with 95 % intervals"
@@ -295,7 +295,7 @@ def hwr_read(
     out:Path=None,      # file to write; default: standard output
     format:Annotated[str, dict(choices=['tsv', 'jsonl'])]='tsv', # tab-separated path, text, confidence 0..1 (in the path \\ \t \n stand for backslash, tab, line break); or JSON lines
     lexicon:Path=None,  # known words that may correct a reading: word<TAB>count lines, or any text
-    fast:bool=False,    # one look at each crop, two to four times as fast; else doubtful ones get five
+    fast:bool=False,    # one look at each crop, read greedily by CTC alone, four times as fast; else doubtful ones are looked at five times and spelled
     debug:bool=False,   # show where an error comes from
 ):
     "Read word images; a file that cannot be read gets a row with an error, and exit code 1 at the end"

@@ -187,7 +187,9 @@ def htr_loss(
 ) -> Tensor:        # nats: CTC's per word and, while training, the speller's per character
     "What a recognizer is trained for: `ctc_loss`, and `spelling_loss` while training"
     pred = Seen(*pred)
-    return ctc_loss(pred, y) + (spelling_loss(pred.speller, pred.frames, pred.lens, y) if pred.shortcut is not None and pred.speller else 0)
+    if pred.shortcut is None or not pred.speller: return ctc_loss(pred, y)
+    some = slice(None, None, 3)
+    return ctc_loss(pred, y) + spelling_loss(pred.speller, pred.frames[:, some], pred.lens[some], y[some])
 
 # %% ../nbs/06_model.ipynb #e2afb828
 def fits(
@@ -256,9 +258,9 @@ def fit_of(
     pick = torch.tensor([j for j, _ in rows], device=dev)
     y = torch.zeros(len(rows), max(1, max(len(c) for _, c in rows)), dtype=torch.long)
     for r, (_, c) in enumerate(rows): y[r, :len(c)] = torch.tensor(c)
-    y, lens = y.to(dev), pred[1][pick]
-    lp = -ctc_loss((pred[0][:, pick], lens), y, reduction='none')
-    lp = iter(torch.where((lp == 0) & ((y > 0).sum(1) > lens // 2), -1e4, lp.clamp(max=0)).tolist())
+    y, lens, n = y.to(dev), pred[1][pick], (y > 0).sum(1).to(dev)
+    lp = -F.ctc_loss(pred[0].float().log_softmax(2)[:, pick], y, lens, n, reduction='none', zero_infinity=True)
+    lp = iter(torch.where((lp == 0) & (n > lens // 2), -1e4, lp.clamp(max=0)).tolist())
     return [[next(lp) for _ in cs] for cs in candidates]
 
 def log_posteriors(

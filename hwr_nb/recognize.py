@@ -84,7 +84,7 @@ class Recognizer:
 def read(self: Recognizer,
     items,          # a path, Pillow image or uint8 array; a folder; a `WordImages`; or a list of paths and images
     lexicon=None,   # `SoftLexicon`, `WordDistribution` or words.tsv; None: read what is there
-    fast=False,     # one look at each crop; else doubtful ones are looked at five times (`06_model`)
+    fast=False,     # one look at each crop, read greedily by CTC alone; else doubtful ones are looked at five times and spelled (`06_model`)
 ) -> list:          # of `Reading`, in the order given
     "Read crops"
     return list(self.read_iter(items, lexicon, fast))

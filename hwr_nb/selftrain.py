@@ -20,7 +20,7 @@ from .corpus import EUROPEAN, WordDistribution, broken, languages
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
-from .model import SURE, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, readings, save_model, scores_of
+from .model import SURE, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
 from .splice import SplicedWords, splicer
@@ -101,15 +101,12 @@ def settle(
 ) -> list:          # for each word ([plain reading of each look], [reading of each look with the lexicon], the reading that fits all looks best, its mean log posterior); readings are tuples of class numbers
     "Of all readings of a word the one that fits all looks best"
     plain = [[tuple(t) for t in greedy(p)] for p in preds]
-    fixed, spelled = [list(r) for r in plain], [[[t] for t in r] for r in plain]
+    fixed = [list(r) for r in plain]
     sure = np.min([[f for f, in fit_of(p, [[t] for t in r])] for p, r in zip(preds, plain)], 0) >= SURE
-    if len(j := np.flatnonzero(~sure)):
-        for p, f, s in zip((p.pick(j) for p in preds), fixed, spelled):
-            for i, *ts in zip(j, *readings(p)): s[i] = ts
-            if lexicon:
-                for i, (t, _) in zip(j, lexicon.decode(p)): f[i] = tuple(t)
-    options = [sorted({*map(tuple, sum(ts, []))}) for ts in zip(*([[r] for r in rs] for rs in fixed), *spelled)]
-    best = likeliest(preds, options, lexicon.score if lexicon else None)
+    if lexicon and len(j := np.flatnonzero(~sure)):
+        for p, r in zip(preds, fixed):
+            for i, (t, _) in zip(j, lexicon.decode(p.pick(j))): r[i] = tuple(t)
+    best = likeliest(preds, distinct(*plain, *fixed), lexicon.score if lexicon else None)
     return [(p, f, tuple(t), fit) for p, f, (t, fit) in zip(zip(*plain), zip(*fixed), best)]
 
 # %% ../nbs/10_selftrain.ipynb #b868bf0a

@@ -55,6 +55,7 @@ def finish(net, charset, meta, synth, valid, out, minutes, steps):
     got = predict(net, [a for a, _ in items], looks=LOOKS)
     right = [list(t) == list(y) for (t, _), (_, y) in zip(got, items)]
     prov = dict(meta['provenance']); prov['speller'] = [*prov.get('speller', []), provenance(synth, minutes=minutes, steps=steps, trust=trust) | dict(fonts=len(synth.fonts.families))]
+    prov['held_out'] = dict(fonts=sorted({f.family for f in valid.fonts.fonts}), words=len(valid), wer=float(1 - np.mean(right)), trust=trust)
     save_model(out, net, charset, calibrate(np.array([p for _, p in got]), np.array(right)), prov)
     print(f'{out}: trust {trust}, {np.mean(right):.1%} of held-out words right', flush=True)
 

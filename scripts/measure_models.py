@@ -2,7 +2,7 @@
 
     python scripts/measure_models.py base DATA/gw/labeled DATA/iam_ondb/labeled [--words words.tsv]
 
-`unknown` counts the words that the list does not hold: how many there are and how many are read wrong, without the list and with it.
+`greedy` is one look read greedily by CTC alone (`--fast`). `unknown` counts the words that the list does not hold: how many there are and how many are read wrong, without the list and with it.
 """
 import argparse
 import json
@@ -18,11 +18,11 @@ def main():
     a = p.parse_args()
     rec, words = Recognizer.load(a.model), WordDistribution.load(a.words)
     for s in a.sets:
-        report = rec.evaluate(WordImages(s), lexicon=words)
+        report, plain = rec.evaluate(WordImages(s), lexicon=words), rec.evaluate(WordImages(s), fast=True)
         pairs = [(x, y) for x, y in zip(report.rows, report.lexicon.rows) if fold(x.text) and fold(x.text) not in words.vocab()]
         wrong = lambda k: sum(o[k].text != o[k].reading for o in pairs) / max(1, len(pairs))
-        d = {k: v for k, v in report.to_dict().items() if k != 'errors'} | dict(unknown=dict(n=len(pairs), wer=wrong(0), wer_lexicon=wrong(1)))
+        d = {k: v for k, v in report.to_dict().items() if k != 'errors'} | dict(greedy=dict(cer=plain.cer, wer=plain.wer), unknown=dict(n=len(pairs), wer=wrong(0), wer_lexicon=wrong(1)))
         with atomic_write(Path(__file__).resolve().parent.parent/'nbs'/'results'/a.model/f'{s.parent.name}.json', 'w') as f: json.dump(d, f, indent=1); f.write('\n')
-        print(f"{a.model} {s.parent.name}: CER {d['cer']:.1%}, WER {d['wer']:.1%}; with the list {d['lexicon']['cer']:.1%}, {d['lexicon']['wer']:.1%}; of {len(pairs)} unknown words {wrong(0):.1%} wrong, with it {wrong(1):.1%}")
+        print(f"{a.model} {s.parent.name}: greedy CER {plain.cer:.1%}; five looks and the speller CER {d['cer']:.1%}, WER {d['wer']:.1%}; with the list {d['lexicon']['cer']:.1%}, {d['lexicon']['wer']:.1%}; of {len(pairs)} unknown words {wrong(0):.1%} wrong, with it {wrong(1):.1%}")
 
 if __name__ == '__main__': main()
