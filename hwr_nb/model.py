@@ -310,6 +310,7 @@ def readings(
     spelled = pred.speller.spell(pred.speller.memory(pred.frames.float(), pred.lens))
     return [greedy(pred), *([s[min(k, len(s) - 1)] for s in spelled] for k in range(max(map(len, spelled), default=0)))]
 
+# %% ../nbs/06_model.ipynb #e8419875
 EACH = 2.5      # nats for each character, about what one costs, or short texts would win
 
 def all_readings(preds): return [r for k, p in enumerate(preds) for r in (readings(p) if k < 2 else [greedy(p)])]
@@ -328,6 +329,7 @@ def spelled(
         said.update(zip(part, lp.tolist()))
     return [[said[tuple(c[:LONGEST])] for c in cs] for cs in candidates]
 
+# %% ../nbs/06_model.ipynb #0296b3d5
 def likeliest(
     preds,          # what `HTRNet` returns, for each look at the same words
     candidates,     # for each word a list of class number lists
@@ -363,6 +365,7 @@ def views(net, inks, looks):
     pred = scores_of(net, sum(seen, []))
     return [pred.pick(slice(k, k + n)) for k in range(0, n * len(looks), n)]
 
+# %% ../nbs/06_model.ipynb #c0b89325
 def second_opinion(net, pred, inks, lexicon, looks):
     "Readings of doubtful words, without and with a lexicon"
     preds = [pred, *views(net, inks, looks[1:])]
@@ -382,6 +385,7 @@ def predict_batch(net, inks, lexicon=None, looks=LOOKS[:1]):
         if not lexicon: other = out
     return out, other
 
+# %% ../nbs/06_model.ipynb #71a0ee84
 def predict(
     net,            # `HTRNet`
     inks,           # list of uint8 [height, w]

@@ -94,7 +94,7 @@ def test_one_import_brings_what_a_notebook_needs():
     assert call(sys.executable, '-c', code, cwd=root).stdout.split()==[]
 
 def test_rooms_import_only_from_rooms_above():
-    order = 'text corpus fonts synth data augment model decode metrics parallel learner pretrain match splice selftrain recognize importers review cli demo'.split()
+    order = 'text corpus fonts synth data augment spell model decode metrics parallel learner pretrain match splice selftrain recognize importers review cli demo'.split()
     top = re.compile(r'^from \.(\w+) import|^from hwr_nb\.(\w+) import|^import hwr_nb\.(\w+)', re.M)
     for f in (root/'hwr_nb').glob('*.py'):
         if f.stem not in order: continue
