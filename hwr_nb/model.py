@@ -389,7 +389,7 @@ def predict_batch(net, inks, lexicon=None, looks=LOOKS[:1]):
 def predict(
     net,            # `HTRNet`
     inks,           # list of uint8 [height, w]
-    area=160_000,   # largest padded area of a batch, columns times words, in pixels of height 1
+    area=60_000,    # largest padded area of a batch, columns times words, in pixels of height 1
     bf16=False,     # run the network in bfloat16
     lexicon=None,   # `SoftLexicon`, or whatever can `decode` a batch's scores and `score` a text; None: no second opinion
     looks=LOOKS[:1],    # arguments of `glimpse` for each look at doubtful words; the first shows them as they are
