@@ -20,7 +20,7 @@ from .corpus import EUROPEAN, WordDistribution, broken, languages
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
-from .model import SURE, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of
+from .model import SURE, batch_by_batch, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
 from .splice import SplicedWords, splicer
@@ -118,9 +118,11 @@ def label(
 ) -> dict:              # lists and arrays with one entry per ink image: plain (as read), texts (labels), conf, stable (both looks read the label), known, good (plain the same in both looks, and known)
     "Read all crops at two widths, settle on one reading each, and note what is needed to judge it"
     got, net, say = [None] * len(inks), rec.net.eval(), rec.charset.decode
-    with torch.inference_mode():
-        for g in in_batches(inks, 160_000):
-            for i, r in zip(g, settle([scores_of(net, [glimpse(inks[i], *look) for i in g]) for look in TWICE], lexicon)): got[i] = r
+    def one(g):
+        with torch.inference_mode(): return g, settle([scores_of(net, [glimpse(inks[i], *look) for i in g]) for look in TWICE], lexicon)
+    with batch_by_batch(next(net.parameters()).device) as each:
+        for g, rs in each(one, list(in_batches(inks, 60_000))):
+            for i, r in zip(g, rs): got[i] = r
     texts, plain = [say(t) for _, _, t, _ in got], [say(p[0]) for p, _, _, _ in got]
     conf = confidence(np.array([fit for *_, fit in got]), rec.calibration) * np.array([a.any() for a in inks], bool)      # a blank crop is nothing to be sure of
     return dict(plain=plain, texts=texts, conf=conf, stable=np.array([set(f) == {t} for _, f, t, _ in got], bool), known=np.array([plausible(t, vocab) for t in texts], bool),

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from .model import fits, forced_alignment, in_batches, scores_of
+from .model import batch_by_batch, fits, forced_alignment, in_batches, scores_of
 from .text import graphemes
 
 # %% ../nbs/09c_splice.ipynb #a0358693
@@ -136,9 +136,11 @@ def splicer(
 ) -> Splicer:
     "Cut crops that have been read into pieces"
     ids, frames, net = [charset.encode(t) for t in texts], [None] * len(inks), net.eval()
-    with torch.inference_mode():
-        for g in in_batches(inks, 160_000):
-            for i, f in zip(g, forced_alignment(scores_of(net, [inks[i] for i in g]), [ids[i] for i in g])): frames[i] = f
+    def one(g):
+        with torch.inference_mode(): return g, forced_alignment(scores_of(net, [inks[i] for i in g]), [ids[i] for i in g])
+    with batch_by_batch(next(net.parameters()).device) as each:
+        for g, fs in each(one, list(in_batches(inks, 60_000))):
+            for i, f in zip(g, fs): frames[i] = f
     return Splicer(inks, texts, frames)
 
 # %% ../nbs/09c_splice.ipynb #7abf17e8

@@ -2,11 +2,11 @@
 
     python scripts/make_speller.py base.safetensors FONTS --out base-spelling.safetensors --minutes 35 --seed 901
 
-The network reads a batch of drawn, augmented words; its frames join a buffer, from which the speller learns eight batches, each spoiled anew, and as many words that it spells without seeing anything. So a second of drawing and reading serves for eight of learning.
+The network reads a batch of drawn, augmented words; its frames join a buffer, from which the speller learns eight batches, each spoiled anew, and with each of them 512 words (`--texts`) that it spells without seeing anything. These are rarer words than those drawn: counts to the power ½ (`--power`), as the n-gram of the soft lexicon weighs them, or a judge of spelling would never hear of most of them.
 Every five minutes the model as it stands is written to NAME.part.safetensors, from which a killed run can be started again (give it as the model). At the end `best_trust` and the calibration are found on held-out drawn words.
 Several runs one after another made the spellers that ship (nbs/model_cards.ipynb has the minutes).
 """
-import argparse, random, time
+import argparse, copy, random, time
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,17 @@ def with_speller(path):
         old, net = net, HTRNet(**{**net.args, 'speller': HTRNet(2).args['speller']})
         net.load_state_dict(old.state_dict(), strict=False)
     for k, p in net.named_parameters(): p.requires_grad_(k.startswith('speller'))
+    for m in net.speller.modules():         # words without end need no dropout
+        if hasattr(m, 'drop'): m.drop = 0. if isinstance(m.drop, float) else torch.nn.Identity()
     return net, charset, meta
 
-def unseen(sampler, charset, rng, n=20_000, bs=64):
+def tempered(sampler, power):
+    "The same words, drawn by their counts to another power"
+    s = copy.copy(sampler)
+    s.power, s._cum = power, np.cumsum(s.dist.probs(power)).tolist()
+    return s
+
+def unseen(sampler, charset, rng, bs, n=20_000):
     "Batches of texts of about the same length, without end, as class numbers padded with 0"
     while True:
         ids = sorted((charset.encode(sampler(rng)) for _ in range(n)), key=len)
@@ -61,12 +69,12 @@ def finish(net, charset, meta, synth, valid, out, minutes, steps):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('model', type=Path); p.add_argument('fonts'); p.add_argument('--out', type=Path, required=True); p.add_argument('--minutes', type=float, default=60); p.add_argument('--seed', type=int, default=901); p.add_argument('--lr', type=float, default=1.2e-3)
+    p.add_argument('model', type=Path); p.add_argument('fonts'); p.add_argument('--out', type=Path, required=True); p.add_argument('--minutes', type=float, default=60); p.add_argument('--seed', type=int, default=901); p.add_argument('--lr', type=float, default=2e-3); p.add_argument('--texts', type=int, default=512); p.add_argument('--power', type=float, default=.5)
     a = p.parse_args()
     random.seed(a.seed); torch.manual_seed(a.seed)
     net, charset, meta = with_speller(a.model)
     synth, valid = word_sources(None, a.fonts, None, a.seed, charset, 512)
-    batches, texts = frames_of(net, word_dls(synth, valid, charset, 64, 0, 500, 3, a.seed).train, BatchAugment(1.15)), unseen(synth.words, charset, np.random.default_rng(a.seed))
+    batches, texts = frames_of(net, word_dls(synth, valid, charset, 64, 0, 500, 3, a.seed).train, BatchAugment(1.15)), unseen(tempered(synth.words, a.power), charset, np.random.default_rng(a.seed), a.texts)
     opt = torch.optim.AdamW(net.speller.parameters(), a.lr, weight_decay=.01, fused=True)
     ema = torch.optim.swa_utils.AveragedModel(net.speller, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(.998), use_buffers=True)
     t0, steps, loss_, told = time.monotonic(), 0, 0., 60
