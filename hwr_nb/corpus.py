@@ -8,7 +8,7 @@ __all__ = ['MAX_TEXT', 'EUROPEAN', 'PAIRS', 'decode_text', 'read_text', 'join_li
            'WordSampler']
 
 # %% ../nbs/01_corpus.ipynb #d37dd846
-import bisect, gzip, importlib.resources, itertools, json, math, os, regex, sys, unicodedata, warnings, zlib
+import bisect, copy, gzip, importlib.resources, itertools, json, math, os, regex, sys, unicodedata, warnings, zlib
 import numpy as np
 from collections import Counter, defaultdict
 from functools import lru_cache
@@ -666,6 +666,15 @@ def __call__(self:WordSampler,
         if len(new)<=self.max_len and not self.charset.outside(new): w = new
     if self.p_broken and rng.random()<self.p_broken: w = self._broken(w, rng)
     return self._enclosed(w, rng)
+
+@patch
+def tempered(self:WordSampler,
+    power:float, # 0: every word of the list alike, 1: by frequency, between: tempered
+)->WordSampler: # with the same words and shares
+    "The same sampler with another power"
+    s = copy.copy(self)
+    s.power,s._cum = power,np.cumsum(s.dist.probs(power)).tolist()
+    return s
 
 # %% ../nbs/01_corpus.ipynb #6ad9a6cc
 @patch

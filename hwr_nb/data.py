@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE', 'EVEN', 'FOREIGN', 'STEP', 'STRETCH',
            'open_image', 'ink_map', 'strokes', 'ink_image', 'stretched', 'atomic_write', 'tsv', 'Label', 'read_labels',
-           'find_images', 'WordImages', 'collate', 'column_mask', 'BucketStream', 'WordDL', 'word_dls']
+           'find_images', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
 import csv, io, os
@@ -265,6 +265,14 @@ class WordImages:
 # %% ../nbs/04_data.ipynb #b597a1d1
 STEP = 8    # widths are rounded up to a multiple of this: the network's coarsest column
 
+def padded(
+    targets,            # lists of class numbers
+) -> torch.Tensor:      # int64 [B, L], L at least 1
+    "Texts of any lengths as one array, padded with 0 on the right"
+    y = np.zeros((len(targets), max(1, max(map(len, targets), default=0))), np.int64)
+    for k, t in enumerate(targets): y[k, :len(t)] = t
+    return torch.from_numpy(y)
+
 def collate(
     inks: list,             # of uint8 [height, w]
     targets: list = None,   # of lists of class numbers, or None
@@ -273,9 +281,7 @@ def collate(
     widths = [-(-a.shape[1] // STEP) * STEP for a in inks]
     x = np.zeros((len(inks), 1, inks[0].shape[0], max(widths)), np.uint8)
     for k, a in enumerate(inks): x[k, 0, :, :a.shape[1]] = a
-    y = np.zeros((len(inks), max(map(len, targets)) if targets and max(map(len, targets)) else 1), np.int64)
-    for k, t in enumerate(targets or []): y[k, :len(t)] = t
-    return torch.from_numpy(x), torch.tensor(widths), torch.from_numpy(y)
+    return torch.from_numpy(x), torch.tensor(widths), padded(targets or [()] * len(inks))
 
 # %% ../nbs/04_data.ipynb #67c35cab
 def column_mask(

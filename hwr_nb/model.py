@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from .data import STEP, atomic_write, collate, column_mask, stretched
+from .data import STEP, atomic_write, collate, column_mask, padded, stretched
 from .spell import LONGEST, Speller, spelling_loss, told
 from .text import Charset
 
@@ -184,12 +184,16 @@ def ctc_loss(
 def htr_loss(
     pred,           # what `HTRNet` returns
     y: Tensor,      # int64 [B, L] targets padded with 0
+    texts=None,     # int64 [B', L'] more words to be spelled from nothing
 ) -> Tensor:        # nats: CTC's per word and, while training, the speller's per character
     "What a recognizer is trained for: `ctc_loss`, and `spelling_loss` while training"
     pred = Seen(*pred)
     if pred.shortcut is None or not pred.speller: return ctc_loss(pred, y)
-    some = slice(None, None, 3)
-    return ctc_loss(pred, y) + spelling_loss(pred.speller, pred.frames[:, some], pred.lens[some], y[some])
+    z, lens, some = pred.frames[:, ::3], pred.lens[::3], y[::3]
+    if texts is not None:
+        wide = max(some.shape[1], texts.shape[1])
+        texts = torch.cat([F.pad(t, (0, wide - t.shape[1])) for t in (some, texts)])
+    return ctc_loss(pred, y) + spelling_loss(pred.speller, z, lens, some, texts)
 
 # %% ../nbs/06_model.ipynb #e2afb828
 def fits(
@@ -256,9 +260,8 @@ def fit_of(
     rows, dev = [(j, c) for j, cs in enumerate(candidates) for c in cs], pred[0].device
     if not rows: return [[] for _ in candidates]
     pick = torch.tensor([j for j, _ in rows], device=dev)
-    y = torch.zeros(len(rows), max(1, max(len(c) for _, c in rows)), dtype=torch.long)
-    for r, (_, c) in enumerate(rows): y[r, :len(c)] = torch.tensor(c)
-    y, lens, n = y.to(dev), pred[1][pick], (y > 0).sum(1).to(dev)
+    y = padded([c for _, c in rows]).to(dev)
+    lens, n = pred[1][pick], (y > 0).sum(1)
     lp = -F.ctc_loss(pred[0].float().log_softmax(2)[:, pick], y, lens, n, reduction='none', zero_infinity=True)
     lp = iter(torch.where((lp == 0) & (n > lens // 2), -1e4, lp.clamp(max=0)).tolist())
     return [[next(lp) for _ in cs] for cs in candidates]
@@ -323,9 +326,8 @@ def spelled(
     texts = sorted({tuple(c[:LONGEST]) for cs in candidates for c in cs}, key=len)
     said, dev = {}, speller.gone.device
     for part in (texts[k:k + 1024] for k in range(0, len(texts), 1024)):
-        y = torch.zeros(len(part), max(1, len(part[-1])), dtype=torch.long)
-        for r, c in enumerate(part): y[r, :len(c)] = torch.tensor(c)
-        lp = told(speller(speller.nothing(len(part)), y.to(dev)), y.to(dev)).sum(1) + EACH * (y > 0).sum(1).to(dev)
+        y = padded(part).to(dev)
+        lp = told(speller(speller.nothing(len(part)), y), y).sum(1) + EACH * (y > 0).sum(1)
         said.update(zip(part, lp.tolist()))
     return [[said[tuple(c[:LONGEST])] for c in cs] for cs in candidates]
 

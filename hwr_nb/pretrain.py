@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from . import __version__
 from .corpus import WordDistribution
 from .data import BucketStream, atomic_write, collate
-from .learner import BatchAugment, Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, bf16_pays, hwr_learner, in_step, interactive, word_dls
+from .learner import BatchAugment, Budget, Callback, Charset, FontBook, MoreTexts, StepSeed, HTRNet, WordSynth, bare, bf16_pays, hwr_learner, in_step, interactive, word_dls
 from .model import LOOKS, MOST, best_trust, calibrate, load_model, predict, save_model
 from .parallel import first_only, once, rank, world
 
@@ -303,7 +303,7 @@ def pretrain(
                                                 words=repr(synth.words), net=repr(net))), Budget(lr, minutes, steps)
         dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device, (rank(), world()))
         model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
-        learn = hwr_learner(dls, model, charset, cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')])
+        learn = hwr_learner(dls, model, charset, cbs=[budget, StepSeed(seed), MoreTexts(synth.words, charset, 128, seed=seed), ckpt, History(run_dir(out)/'history.csv')])
         fit_until(learn, ckpt, say, resume)
         return once(finish, learn, out, valid, state, synth, init)
 

@@ -6,13 +6,13 @@ The network reads a batch of drawn, augmented words; its frames join a buffer, f
 Every five minutes the model as it stands is written to NAME.part.safetensors, from which a killed run can be started again (give it as the model). At the end `best_trust` and the calibration are found on held-out drawn words.
 Several runs one after another made the spellers that ship (nbs/model_cards.ipynb has the minutes).
 """
-import argparse, copy, random, time
+import argparse, random, time
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hwr_nb.data import BucketStream, word_dls
+from hwr_nb.data import BucketStream, padded, word_dls
 from hwr_nb.learner import BatchAugment, lr_share
 from hwr_nb.model import HTRNet, best_trust, calibrate, load_model, predict, save_model, LOOKS
 from hwr_nb.pretrain import provenance, word_sources, worn
@@ -31,20 +31,11 @@ def with_speller(path):
         if hasattr(m, 'drop'): m.drop = 0. if isinstance(m.drop, float) else torch.nn.Identity()
     return net, charset, meta
 
-def tempered(sampler, power):
-    "The same words, drawn by their counts to another power"
-    s = copy.copy(sampler)
-    s.power, s._cum = power, np.cumsum(s.dist.probs(power)).tolist()
-    return s
-
 def unseen(sampler, charset, rng, bs, n=20_000):
     "Batches of texts of about the same length, without end, as class numbers padded with 0"
     while True:
         ids = sorted((charset.encode(sampler(rng)) for _ in range(n)), key=len)
-        for k in rng.permutation(n - bs)[:n // bs]:
-            y = torch.zeros(bs, len(ids[k + bs - 1]), dtype=torch.long)
-            for r, t in enumerate(ids[k:k + bs]): y[r, :len(t)] = torch.tensor(t)
-            yield y
+        for k in rng.permutation(n - bs)[:n // bs]: yield padded(ids[k:k + bs])
 
 def frames_of(net, dl, aug):
     "Batches (frames, their number for each word, targets) from a buffer that is filled as it is read"
@@ -74,7 +65,7 @@ def main():
     random.seed(a.seed); torch.manual_seed(a.seed)
     net, charset, meta = with_speller(a.model)
     synth, valid = word_sources(None, a.fonts, None, a.seed, charset, 512)
-    batches, texts = frames_of(net, word_dls(synth, valid, charset, 64, 0, 500, 3, a.seed).train, BatchAugment(1.15)), unseen(tempered(synth.words, a.power), charset, np.random.default_rng(a.seed), a.texts)
+    batches, texts = frames_of(net, word_dls(synth, valid, charset, 64, 0, 500, 3, a.seed).train, BatchAugment(1.15)), unseen(synth.words.tempered(a.power), charset, np.random.default_rng(a.seed), a.texts)
     opt = torch.optim.AdamW(net.speller.parameters(), a.lr, weight_decay=.01, fused=True)
     ema = torch.optim.swa_utils.AveragedModel(net.speller, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(.998), use_buffers=True)
     t0, steps, loss_, told = time.monotonic(), 0, 0., 60
