@@ -351,7 +351,7 @@ def worn(
     strength=1.2,   # of `BatchAugment`
     seed=0,         # of the distortions
 ) -> list:          # of uint8 [height, w]
-    "Words as hard to read as real ones: distorted as in training, a little more strongly"
+    "Words as hard to read as real ones: distorted as in training, or more strongly"
     def one(a):
         x, w, _ = collate([a])
         return (BatchAugment(strength)(x, w)[0, 0, :, :a.shape[1]] * 255).byte().numpy()
@@ -365,7 +365,8 @@ def finish(learn, out, valid, state, synth, init=None):
                       init_hash=sha(Path(init).read_bytes()) if init else None)
     net, stream = learn.ema.avg.module.eval(), BucketStream(valid, learn.charset)
     items = [stream.sample(i) for i in range(len(valid))]
-    trust = best_trust(net, worn([a for a, _ in items]), [t for _, t in items]) if net.speller else None
+    hard = [a for strength in (1.2, 1.6) for a in worn([a for a, _ in items], strength)]
+    trust = best_trust(net, hard, [t for _, t in items] * 2) if net.speller else None
     read = predict(net, [a for a, _ in items], looks=LOOKS)
     right = np.array([list(t) == list(y) for (t, _), (_, y) in zip(read, items)])
     cal = calibrate(np.array([p for _, p in read]), right)
