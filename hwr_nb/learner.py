@@ -164,7 +164,7 @@ class MoreTexts(Callback):
     def draw(self, turn, batches=8):
         "Texts for some batches in a row"
         rng = np.random.default_rng((self.seed, rank(), turn))
-        ids = sorted((self.charset.encode(self.words(rng)) for _ in range(batches * self.n)), key=len)
+        ids = sorted((self.charset.encode(w) for _ in range(batches * self.n) if self.charset.covers(w := self.words(rng))), key=len)
         return [padded(ids[k * self.n:(k + 1) * self.n]) for k in rng.permutation(batches)]
 
     def before_batch(self):
