@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'BOTH', 'SURE', 'TRUSTS', 'FORMAT', 'MOST', 'ConvBN', 'ResBlock', 'Stage', 'flip_within', 'BiLSTM', 'HTRNet',
-           'halves', 'Seen', 'ctc_loss', 'htr_loss', 'fits', 'greedy', 'alignment', 'forced_alignment', 'fit_of',
-           'log_posteriors', 'scores_of', 'glimpse', 'trusted', 'options', 'spelled', 'likeliest', 'distinct',
-           'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
-           'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
+           'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment', 'forced_alignment', 'fit_of', 'log_posteriors',
+           'scores_of', 'glimpse', 'trusted', 'options', 'spelled', 'likeliest', 'distinct', 'in_batches', 'views',
+           'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust', 'calibrate', 'confidence',
+           'save_model', 'read_header', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math
@@ -27,7 +27,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from .data import STEP, atomic_write, collate, column_mask, padded, stretched
-from .spell import EACH, LONGEST, Speller, spell, spelling_loss, told
+from .spell import EACH, LONGEST, Speller, spell, told
 from .text import Charset
 
 # %% ../nbs/06_model.ipynb #c1633f1a
@@ -101,7 +101,7 @@ class HTRNet(nn.Module):
         layers=2,               # BiLSTM layers
         drop=.1,                # dropout between the later parts
         blocks=(1, 3),          # residual blocks of the two stages
-        speller=(192, 2, 4, 512),   # width, blocks, heads and inner width of the `Speller`; None: there is none
+        speller=(192, 2, 4, 512, 1 << 15),  # width, blocks, heads, inner width and table rows of the `Speller`, which has lessons of its own; None: there is none
     ):
         super().__init__()
         if height % 8: raise ValueError(f'height {height} is not a multiple of 8.')
@@ -114,7 +114,7 @@ class HTRNet(nn.Module):
         self.lstm = nn.ModuleList([BiLSTM(c3 if i == 0 else 2 * hidden, hidden) for i in range(layers)])
         self.spread, self.mix = nn.Linear(2 * hidden, 2 * c4), ConvBN(c4, c4, (1, 3), padding=(0, 1))
         self.head, self.shortcut = nn.Linear(c4, n_classes), nn.Linear(c3, 2 * n_classes)
-        self.drop, self.speller = nn.Dropout(drop), Speller(n_classes, *speller, drop) if speller else None
+        self.drop, self.speller = nn.Dropout(drop), Speller(n_classes, *speller).requires_grad_(False) if speller else None
 
 # %% ../nbs/06_model.ipynb #2a9a73b5
 @patch
@@ -177,21 +177,6 @@ def ctc_loss(
         return l.mean() if reduction == 'mean' else l
     pred = Seen(*pred)
     return one(pred.scores) + (shortcut * one(pred.shortcut) if pred.shortcut is not None else 0)
-
-# %% ../nbs/06_model.ipynb #b8c4a3c6
-def htr_loss(
-    pred,           # what `HTRNet` returns
-    y: Tensor,      # int64 [B, L] targets padded with 0
-    texts=None,     # int64 [B', L'] more words to spell
-) -> Tensor:        # nats: CTC's per word and, while training, the speller's per character
-    "What a recognizer is trained for: `ctc_loss`, and `spelling_loss` while training"
-    pred = Seen(*pred)
-    if pred.shortcut is None or not pred.speller: return ctc_loss(pred, y)
-    y2 = y[::2]
-    if texts is not None:
-        wide = max(y2.shape[1], texts.shape[1])
-        y2 = torch.cat([F.pad(t, (0, wide - t.shape[1])) for t in (y2, texts)])
-    return ctc_loss(pred, y) + spelling_loss(pred.speller, y2)
 
 # %% ../nbs/06_model.ipynb #e2afb828
 def fits(
@@ -464,7 +449,7 @@ def confidence(
     return 1 / (1 + np.exp(-np.clip(calibration['a'] + calibration['b'] * np.maximum(logp, -30.), -50, 50)))
 
 # %% ../nbs/06_model.ipynb #40f79bc1
-FORMAT = 5      # 1: before ink images had an even pace; 2: one residual block a stage; 3: no speller; 4: one that saw frames
+FORMAT = 6      # 1: before ink images had an even pace; 2: one residual block a stage; 3: no speller; 4: one that saw frames; 5: one without a table
 MOST = 4096     # classes, and whatever else a header counts
 
 def save_model(
@@ -500,7 +485,7 @@ def read_header(
         try: meta = json.loads(json.loads(f.read(n).decode()).get('__metadata__', {}).get('hwr_nb', 'null'))
         except (ValueError, AttributeError, TypeError, RecursionError): no('its header cannot be understood; it is damaged or not a safetensors file.')
     if not isinstance(meta, dict): no('a safetensors file, but not a model of hwr_nb.')
-    if meta.get('format') not in (3, 4, FORMAT): no(f'format {meta.get("format")!r}, this version reads formats 3 to {FORMAT}; update hwr_nb or train again.')
+    if meta.get('format') not in (3, 4, 5, FORMAT): no(f'format {meta.get("format")!r}, this version reads formats 3 to {FORMAT}; update hwr_nb or train again.')
     if meta.get('architecture') != 'HTRNet': no(f'unknown architecture {str(meta.get("architecture"))[:40]!r}.')
     return meta
 
@@ -514,11 +499,11 @@ def load_model(
     if str(path) != str(path).encode('utf-8', 'replace').decode(): no('its name holds bytes that are no UTF-8; rename it.')      # safetensors cannot open it
     try:
         a, cs = meta['args'], Charset([str(c) for c in meta['charset']['chars']], str(meta['charset']['name']))
-        old = meta['format'] < FORMAT                               # its speller, if it had one, was another
+        old = meta['format'] < 5                                    # its speller, if it had one, was another
         sp = [] if old else a.get('speller') or []
-        ints = [a['n_classes'], a['height'], a['hidden'], a['layers'], *a['dims'], *a['blocks'], *sp]
+        ints = [a['n_classes'], a['height'], a['hidden'], a['layers'], *a['dims'], *a['blocks'], *sp[:4]]
         ok = len(a['dims']) == 5 and len(a['blocks']) == 2 and max(a['blocks']) <= 16 and all(type(v) is int and 0 < v <= MOST for v in ints) and a['layers'] <= 8 and a['height'] in range(8, 257, 8) and a['n_classes'] == len(cs) + 1 and 0 <= float(a.get('drop', .1)) < 1
-        ok = ok and (not sp or type(sp) is list and len(sp) == 4 and sp[1] <= 8 and sp[0] % 2 == 0 and sp[0] % sp[2] == 0)
+        ok = ok and (not sp or type(sp) is list and len(sp) in (4, 5) and sp[1] <= 8 and sp[0] % 2 == 0 and sp[0] % sp[2] == 0 and all(type(v) is int and 0 <= v <= 1 << 20 for v in sp[4:]))
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError): ok = False
     if not ok: no('its header describes no network that can be built; it is damaged.')
     with torch.device('meta'): net = HTRNet(**{k: a[k] for k in ('n_classes', 'height', 'dims', 'hidden', 'layers', 'blocks')}, drop=float(a.get('drop', .1)), speller=sp or None)

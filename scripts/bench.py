@@ -34,7 +34,7 @@ def train(words):
     from hwr_nb.augment import BatchAugment
     from hwr_nb.data import word_dls
     from hwr_nb.learner import Budget, Callback, hwr_learner
-    from hwr_nb.model import HTRNet, htr_loss
+    from hwr_nb.model import HTRNet, ctc_loss
     from hwr_nb.synth import WordSynth
     from hwr_nb.text import Charset
     charset, steps = Charset.named('en'), 60
@@ -45,7 +45,7 @@ def train(words):
     def step(x, w, y):
         t = [time.perf_counter()]; tick = lambda: t.append(time.perf_counter())
         x = aug(x, w); tick()
-        loss = htr_loss(net(x, w), y); tick()
+        loss = ctc_loss(net(x, w), y); tick()
         loss.backward(); tick()
         opt.step(); opt.zero_grad(); tick()
         for k, a, b in zip(parts, t, t[1:]): parts[k] += b - a
