@@ -9,7 +9,7 @@ Apache License 2.0; the families of `HELD_OUT` are never trained on). The first 
 the library grew: the first phase was stopped at 38 minutes of a 70-minute schedule, the first two saw ink images before they had an even pace, the second trained on one held-out family under another spelling, and only from the fifth on are joins, dots
 and even strokes drawn as `SynthStyle` has them now (the fifth of `base` without `loose_marks` and with fewer ruled lines). The last phases have three residual blocks in the second stage instead of one; of their hour the first 33 minutes (and all of the
 14 before, of `base-latin`) still changed the width of words within the picture, which cut the ends of long ones. The very last phase of `base-latin` is the first that saw words in brackets (`base` has none such); `base` was calibrated
-anew when readings came to need five looks.
+anew when readings came to need five looks. All this was before the end of each phase was a lesson of the speller; theirs were given by scripts/make_speller.py.
 """
 import argparse
 from pathlib import Path
