@@ -242,6 +242,7 @@ def turn(self: PseudoLabels):
     n = np.arange(len(self.inks))
     return self.held | (n % self.turns == self.round % self.turns) if self.lab else n >= 0
 
+# %% ../nbs/10_selftrain.ipynb #e220c323
 @patch
 def look(self: PseudoLabels,
     last=False, # whether nothing is to be learned any more: then the held-out crops are enough
@@ -329,6 +330,7 @@ def before_epoch(self: PseudoLabels):
     self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
     self.round += 1
 
+# %% ../nbs/10_selftrain.ipynb #dd96c2de
 @patch
 def after_batch(self: PseudoLabels):
     "End the round when its share of the budget is used"
@@ -411,6 +413,7 @@ def run_rounds(learn, pl, ckpt, resume=False):
     except KeyboardInterrupt:
         ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.path} holds the state, resume goes on.'); raise
 
+# %% ../nbs/10_selftrain.ipynb #c80d1f95
 def learn_words(
     rec,            # `Recognizer` to start from; its speller changes
     synth,          # `WordSynth` of the words to expect
@@ -433,6 +436,7 @@ def learn_words(
     if not resume: rec.net.speller.load_state_dict(once(learned))
     return minutes and (1 - SPELLING) * minutes
 
+# %% ../nbs/10_selftrain.ipynb #8051ca4f
 def expected_words(
     words,          # what the user gave: words.tsv, `WordDistribution`; None: nothing
     rec,            # `Recognizer` to start from

@@ -122,6 +122,7 @@ class Speller(nn.Module):
         for b, p in zip(self.blocks, past): x = b(x, p)
         return self.out(self.end(x))[:, 0].float().log_softmax(1)
 
+# %% ../nbs/05b_spell.ipynb #9031f394
 def told(
     scores: Tensor, # [B, L + 1, n_classes] of `Speller`
     y: Tensor,      # int64 [B, L], padded with 0
