@@ -180,9 +180,9 @@ class Checkpoint(Callback):
     def before_fit(self):
         if self.smooth: self.learn.recorder.smooth_loss.count, self.learn.recorder.smooth_loss.val = self.smooth[0], torch.tensor(self.smooth[1])
 
-    def try_save(self):
-        "Save if it is time; a full disk is no reason to end"
-        if rank() or time.monotonic() - self.last <= self.every: return
+    def try_save(self, now=False):
+        "Save if it is time, or `now`; a full disk is no reason to end"
+        if rank() or not now and time.monotonic() - self.last <= self.every: return
         try: self.save()
         except OSError as e: warnings.warn(f'{self.path} could not be written ({e.strerror or e}); training goes on, and it is tried again in {self.every:.0f} seconds.')
         self.last = time.monotonic()
@@ -380,7 +380,7 @@ def finish(learn, out, valid, state, synth, init=None, spelling=None):
     from hwr_nb.recognize import Recognizer
     b, net = learn.budget, learn.ema.avg.module.eval()
     if net.speller:
-        learn.checkpoint.save()             # killed now, a resumed run has only the lesson to take
+        learn.checkpoint.try_save(now=True)     # killed now, a resumed run has only the lesson to take
         lesson(net.speller, word_batches(synth.words, learn.charset, synth.seed), **spelling)
     prov = provenance(synth, phase='pretrain', steps=b.step, words_seen=b.step * learn.dls.train.bs, minutes=round(b.seconds / 60, 1), init=str(init) if init else None,
                       init_hash=sha(Path(init).read_bytes()) if init else None)
