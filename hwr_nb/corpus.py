@@ -439,7 +439,7 @@ def written_with(
 def languages(
     texts, # words or readings of the archive; a few hundred say enough
     charset, # anything `Charset.load` takes
-    least:float=.05, # a smaller share is taken for chance
+    least:float=.1, # a smaller share is taken for chance: misread words look like any language
 )->dict: # {language code: share of the words}, the largest first, 0..1; empty if no word is known
     "Which languages the texts are in, by expectation and maximization over word frequencies"
     import wordfreq

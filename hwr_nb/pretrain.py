@@ -371,9 +371,12 @@ def held_out(
     items = [stream.sample(i) for i in range(len(valid))]
     inks, texts = zip(*items)
     trust = best_trust(net, worn(inks, 1.2) + worn(inks, 1.6), texts * 2) if net.speller else None
-    read = predict(net, inks, looks=LOOKS)
-    right = np.array([list(t) == list(y) for (t, _), y in zip(read, texts)])
-    return dict(fonts=sorted({f.family for f in valid.fonts.fonts}), words=len(valid), wer=float(1 - right.mean()), trust=trust), calibrate(np.array([p for _, p in read]), right)
+    def calibrated(looks):
+        read = predict(net, inks, looks=looks)
+        right = np.array([list(t) == list(y) for (t, _), y in zip(read, texts)])
+        return float(1 - right.mean()), calibrate(np.array([p for _, p in read]), right)
+    (wer, cal), (_, fast) = calibrated(LOOKS), calibrated(LOOKS[:1])
+    return dict(fonts=sorted({f.family for f in valid.fonts.fonts}), words=len(valid), wer=wer, trust=trust), dict(cal, fast=fast)
 
 def finish(learn, out, valid, state, synth, init=None, spelling=None):
     "The lesson of the speller; measure and calibrate the averaged weights on held-out synthetic words, write the model, remove the resume file"

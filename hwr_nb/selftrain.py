@@ -100,7 +100,7 @@ TWICE = ((1.,), (1.25,))    # how a crop is looked at, as `glimpse` takes it: as
 def settle(
     preds,          # what `HTRNet` returns, for each look at the same words
     lexicon=None,   # `SoftLexicon`, or None
-) -> list:          # for each word ([plain reading of each look], [reading of each look with the lexicon], the reading that fits all looks best, its mean log posterior); readings are tuples of class numbers
+) -> list:          # for each word ([plain reading of each look], [reading of each look with the lexicon], the best reading, how sure it is); readings are tuples of class numbers
     "Of all readings of a word the one that fits all looks best"
     plain = [[tuple(t) for t in greedy(p)] for p in preds]
     fixed, written = [list(r) for r in plain], [[] for _ in plain[0]]
@@ -111,7 +111,7 @@ def settle(
             for i, (t, _) in zip(j, lexicon.decode(p)): r[i] = tuple(t)
         for i, w in zip(j, spell(some[0].speller, some) if trusted(some[0]) else ()): written[i] = [tuple(t) for t, _ in w]
     best = likeliest(preds, [sorted({*c, *w}) for c, w in zip(distinct(*plain, *fixed), written)], lexicon.score if lexicon else None)
-    return [(p, f, tuple(t), fit) for p, f, (t, fit) in zip(zip(*plain), zip(*fixed), best)]
+    return [(p, f, tuple(t), s) for p, f, (t, s) in zip(zip(*plain), zip(*fixed), best)]
 
 # %% ../nbs/10_selftrain.ipynb #b868bf0a
 def label(
@@ -128,7 +128,7 @@ def label(
         for g, rs in each(one, list(in_batches(inks, 60_000))):
             for i, r in zip(g, rs): got[i] = r
     texts, plain = [say(t) for _, _, t, _ in got], [say(p[0]) for p, _, _, _ in got]
-    conf = confidence(np.array([fit for *_, fit in got]), rec.calibration) * np.array([a.any() for a in inks], bool)      # a blank crop is nothing to be sure of
+    conf = confidence(np.array([sure for *_, sure in got]), rec.calibration) * np.array([a.any() for a in inks], bool)      # a blank crop is nothing to be sure of
     return dict(plain=plain, texts=texts, conf=conf, stable=np.array([set(f) == {t} for _, f, t, _ in got], bool), known=np.array([plausible(t, vocab) for t in texts], bool),
                 good=np.array([len(set(p)) == 1 and plausible(t, vocab) for (p, *_), t in zip(got, plain)], bool))
 
@@ -450,7 +450,7 @@ def expected_words(
     found = languages([t for t, c in rec.read_inks(some) if c > .3], rec.charset)
     say('The readings look like ' + ', '.join(f'{l} {x:.0%}' for l, x in found.items()) + '.' if found else f'The readings look like no language we know; {", ".join(EUROPEAN)} are expected.')
     found = found or dict.fromkeys(EUROPEAN, 1 / len(EUROPEAN))
-    return WordDistribution.mixed(found, 25_000), found
+    return WordDistribution.mixed(found, max(25_000, 60_000 // len(found))), found
 
 def lexicon_of(words, charset):
     "A soft lexicon of the run's words; it tries fewer characters than one for reading, which saves a fifth of the time of labeling and loses nothing"
