@@ -61,7 +61,8 @@ def select(
     stable,             # array of bool: the same reading on the distorted crop
     known,              # array of bool: plausible
     share=.6,           # share of each length class that may be kept
-    sure=.95,           # confidence from which a stable reading that is no known word is kept
+    sure=.97,           # confidence from which a stable reading that is no known word is kept
+    doubt=.8,           # confidence below which a reading is kept only if it is among the surest quarter of its length
 ) -> list:              # a reason per reading; 'kept' for those to train on
     "Choose pseudo-labels: not empty, stable, plausible or very sure, and among the surest of their length"
     conf, n = np.asarray(conf, float), len(texts)
@@ -69,8 +70,8 @@ def select(
     reason = np.array(['kept'] * n, dtype=object)
     for k in set(cls.tolist()):
         i = np.flatnonzero(cls == k)
-        cut = np.sort(conf[i])[::-1][max(0, math.ceil(share * len(i)) - 1)]
-        reason[i[conf[i] < cut]] = 'unsure'
+        at = lambda s: np.sort(conf[i])[::-1][max(0, math.ceil(s * len(i)) - 1)]
+        reason[i[conf[i] < max(at(share), min(doubt, at(.25)))]] = 'unsure'
     reason[~np.asarray(stable, bool)] = 'unstable'
     reason[~np.asarray(known, bool) & (conf < sure)] = 'unknown word'
     reason[[not t for t in texts]] = 'empty'
@@ -190,7 +191,7 @@ class PseudoLabels(Callback):
         vocab,              # folded known words
         synth,              # `WordSynth` for replay
         rounds=6,           # how many
-        share=(.5, .75),    # share of each length class kept in the first and in the last round
+        share=(.5, .9),     # share of each length class kept in the first and in the last round
         lexicon=None,       # `SoftLexicon` that helps to read what is learned from, or None
         calibration=None,   # of the base model
         held_out=.1,        # share of the crops that are never trained on, but judge; of small archives a quarter, up to 60 crops
