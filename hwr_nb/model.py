@@ -47,8 +47,8 @@ class ConvBN(nn.Module):
 
     def forward(self, x, mask):
         x = self.bn(self.conv(x))
-        if self.act: x = F.relu(x)
-        return x * mask[:, None, None, :].to(x.dtype)
+        x = x.mul_(mask[:, None, None, :].to(x.dtype))      # in place: nothing else needs what was there
+        return x.relu_() if self.act else x
 
 class ResBlock(nn.Module):
     "Two convolutions around a shortcut (He et al. 2016)"
@@ -56,7 +56,7 @@ class ResBlock(nn.Module):
         super().__init__()
         self.a, self.b = ConvBN(n, n, ks), ConvBN(n, n, ks, act=False)
 
-    def forward(self, x, mask): return F.relu(x + self.b(self.a(x, mask), mask))
+    def forward(self, x, mask): return self.b(self.a(x, mask), mask).add_(x).relu_()
 
 class Stage(nn.ModuleList):
     "Residual blocks one after the other. All but the first begin as shortcuts alone, so they can be added to a trained network without harm"
