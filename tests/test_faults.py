@@ -507,12 +507,19 @@ def test_bad_model(tiny, tmp_path, monkeypatch, what):
     assert refuses('read', tiny.good, '--model', f, words=[f]) < 1
     assert os.listdir(tmp_path)==['m.safetensors']
 
-@pytest.mark.parametrize('cal', [dict(a=1e308*10, b=1), dict(a=float('nan'), b=1), dict(a=10**400, b=1), [1], dict(a='x', b=None)], ids=['inf', 'nan', '10**400', 'list', 'text'])
+@pytest.mark.parametrize('cal', [dict(a=1e308*10, b=1), dict(a=float('nan'), b=1), dict(a=10**400, b=1), [1], dict(a='x', b=None), dict(a=1, b=1, fast=[1])], ids=['inf', 'nan', '10**400', 'list', 'text', 'fast'])
 def test_bad_calibration(tiny, tmp_path, cal):
     "calibration that is no numbers | infinity, NaN, 400 digits, a list | left out: confidence is the posterior, between 0 and 1"
     f = spoil(tiny, tmp_path/'m.safetensors', meta=lambda m: m.update(calibration=cal))
     code, out, err = cli('read', tiny.good, '--model', f)
     assert (code, err)==(0, '') and 0 <= float(out.split('\t')[2]) <= 1
+
+def test_old_calibration(tiny, tmp_path):
+    "calibration of another measure than this version's | a model of format 6 | left out; one of this version is kept"
+    from hwr_nb.recognize import Recognizer
+    cal = dict(a=1., b=2., fast=dict(a=3., b=4.))
+    for f, want in ((6, None), (7, cal)):
+        assert Recognizer.load(spoil(tiny, tmp_path/'m.safetensors', meta=lambda m: m.update(format=f, calibration=cal))).calibration==want
 
 def test_bad_provenance(tiny, tmp_path):
     "provenance that is a list, or holds terminal codes | in the header | shown escaped"
