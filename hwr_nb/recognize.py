@@ -219,25 +219,29 @@ class SoftLexicon:
         if not f or any(c.isdigit() for c in f): return SIGNS
         return UNSEEN + (self.shares.get(f) or math.prod(self.shares.get(p, 0.) for p in map(fold, re.split("[-']", text)) if p))
 
-    def letters(self,
-        ids,    # class numbers of a text
-    ) -> float: # nats
-        "What the lexicon says for the letters of a text, as `decode` counts it"
-        row = lambda k: self.lm(tuple(ids[:k]))
-        said = sum(float(row(k)[c]) for k, c in enumerate(ids)) + float(row(len(ids))[0])
-        return self.kw['weight'] * said + self.kw['bonus'] * len(ids)
+# %% ../nbs/11_recognize.ipynb #d794e6d2
+@patch
+def letters(self: SoftLexicon,
+    ids,    # class numbers of a text
+) -> float: # nats
+    "What the lexicon says for the letters of a text, as `decode` counts it"
+    row = lambda k: self.lm(tuple(ids[:k]))
+    said = sum(float(row(k)[c]) for k, c in enumerate(ids)) + float(row(len(ids))[0])
+    return self.kw['weight'] * said + self.kw['bonus'] * len(ids)
 
-    def score(self,
-        ids,    # class numbers of a text
-    ) -> float: # nats; to be added to the log posterior that the network gives it
-        "What the lexicon says for a text: for its letters, and for the word"
-        return self.letters(ids) + self.common * math.log(self.share(self.charset.decode(ids)))
+@patch
+def score(self: SoftLexicon,
+    ids,    # class numbers of a text
+) -> float: # nats; to be added to the log posterior that the network gives it
+    "What the lexicon says for a text: for its letters, and for the word"
+    return self.letters(ids) + self.common * math.log(self.share(self.charset.decode(ids)))
 
-    def decode(self,
-        pred,   # (scores [T, B, n_classes], frames of each word) of a batch
-    ):          # (class numbers, log posterior) of each word
-        "The readings on which scores and letters agree best"
-        return beam_decode(pred, self.lm, **self.kw)
+@patch
+def decode(self: SoftLexicon,
+    pred,   # (scores [T, B, n_classes], frames of each word) of a batch
+):          # (class numbers, log posterior) of each word
+    "The readings on which scores and letters agree best"
+    return beam_decode(pred, self.lm, **self.kw)
 
 # %% ../nbs/11_recognize.ipynb #79fd76f0
 def with_rest(
