@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'BOTH', 'RIVALS', 'SURE', 'TRUSTS', 'FORMAT', 'MOST', 'ConvBN', 'ResBlock', 'Stage', 'flip_within', 'BiLSTM',
-           'HTRNet', 'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment', 'forced_alignment', 'fit_of',
-           'log_posteriors', 'scores_of', 'glimpse', 'trusted', 'options', 'spelled', 'sureness', 'likeliest',
-           'distinct', 'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch',
-           'best_trust', 'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
+           'HTRNet', 'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment', 'forced_alignment', 'bf16_pays',
+           'fit_of', 'log_posteriors', 'scores_of', 'glimpse', 'trusted', 'options', 'spelled', 'sureness', 'likeliest',
+           'distinct', 'first_look', 'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict',
+           'batch_by_batch', 'best_trust', 'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math
@@ -235,6 +235,15 @@ def forced_alignment(
     return [list(zip(at(b, 'left'), at(b, 'right'))) if ok[b] else None for b in range(B)]
 
 # %% ../nbs/06_model.ipynb #03ef8b6a
+def bf16_pays(
+    device='cpu',   # torch device or its name
+) -> bool:          # True where a forward pass in bfloat16 is faster than in float32
+    "Whether the device multiplies bfloat16 matrices in hardware"
+    if torch.device(device).type == 'cuda': return torch.cuda.is_bf16_supported()
+    caps = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
+    return bool(caps.get('amx_bf16', caps.get('amx_tile', False)) or caps.get('avx512_bf16', False))
+
+# %% ../nbs/06_model.ipynb #4438b4ab
 def fit_of(
     pred,           # what `HTRNet` returns
     candidates,     # for each word a list of class number lists
@@ -263,11 +272,15 @@ def log_posteriors(
             for i, lp in zip(g, fit_of(scores_of(net, [inks[i] for i in g]), [candidates[i] for i in g])): out[i] = lp
     return out
 
-def scores_of(net, inks):
+def scores_of(
+    net,        # `HTRNet`
+    inks,       # list of uint8 [height, w]
+    bf16=None,  # multiply in bfloat16: True, False, or None: where the device gains from it
+) -> Seen:
     "What the network says to ink images"
     x, w, _ = collate(inks)
     dev = next(net.parameters()).device
-    return Seen(*net(x.to(dev), w.to(dev)))
+    with torch.autocast(dev.type, torch.bfloat16, enabled=bf16_pays(dev) if bf16 is None else bf16): return Seen(*net(x.to(dev), w.to(dev)))
 
 # %% ../nbs/06_model.ipynb #cf772932
 LOOKS = ((1., 0., 0), (1.15, -.25, -2), (1.15, .2, 2), (1., -.25, 2), (1., .2, -2))      # how a doubtful crop is looked at: width as a factor, lean to the right per unit of height, pixels upwards
@@ -343,6 +356,13 @@ def distinct(*readings): return [sorted({tuple(r) for r in rs}) for rs in zip(*r
 # %% ../nbs/06_model.ipynb #a3ddc3f7
 SURE = -.03     # log posterior from which a greedy reading needs no second opinion: 97 %
 
+def first_look(net, inks):
+    "What the network says to ink images, the greedy readings with their log posteriors, and the numbers of those that need a second opinion"
+    pred = scores_of(net, inks)
+    ids = greedy(pred)
+    out = [(t, p) for t, (p,) in zip(ids, fit_of(pred, [[t] for t in ids]))]
+    return pred, out, [j for j, (_, p) in enumerate(out) if p < SURE]
+
 def in_batches(inks, area):
     "Positions of ink images of like width, so many that a padded batch has no more than `area` columns times rows"
     order, k = np.argsort([a.shape[1] for a in inks], kind='stable'), 0
@@ -368,10 +388,8 @@ def second_opinion(net, pred, inks, lexicon, looks):
 
 def predict_batch(net, inks, lexicon=None, looks=LOOKS[:1]):
     "Readings of a batch without a lexicon and with it, the same list twice where there is none"
-    pred = scores_of(net, inks)
-    ids = greedy(pred)
-    out = [(t, p) for t, (p,) in zip(ids, fit_of(pred, [[t] for t in ids]))]
-    other, j = list(out), [j for j, (_, p) in enumerate(out) if p < SURE]
+    pred, out, j = first_look(net, inks)
+    other = list(out)
     if j and (lexicon is not None or len(looks) > 1):
         for rs, new in zip((out, other), second_opinion(net, pred.pick(j), [inks[i] for i in j], lexicon, looks)):
             for i, r in zip(j, new or ()): rs[i] = r
@@ -383,7 +401,6 @@ def predict(
     net,            # `HTRNet`
     inks,           # list of uint8 [height, w]
     area=60_000,    # largest padded area of a batch, columns times words, in pixels of height 1
-    bf16=False,     # run the network in bfloat16
     lexicon=None,   # `SoftLexicon`, or whatever can `decode` a batch's scores and `score` a text; None: no second opinion
     looks=LOOKS[:1],    # arguments of `glimpse` for each look at doubtful words; the first shows them as they are
 ):                  # list of (class numbers, log posterior or, where there were more looks or a lexicon, `sureness`; at most 0), in the order of `inks`; with `lexicon` two lists, without and with it
@@ -392,7 +409,7 @@ def predict(
     was, dev = net.training, next(net.parameters()).device
     net.eval()
     def one(g):
-        with torch.inference_mode(), torch.autocast(dev.type, torch.bfloat16, enabled=bf16): return g, predict_batch(net, [inks[i] for i in g], lexicon, looks)
+        with torch.inference_mode(): return g, predict_batch(net, [inks[i] for i in g], lexicon, looks)
     with batch_by_batch(dev) as each:
         for g, (a, b) in each(one, list(in_batches(inks, area))):
             for i, x, y in zip(g, a, b): out[i], other[i] = x, y
@@ -416,16 +433,20 @@ def best_trust(
 ) -> float:         # one of `TRUSTS`
     "Set how far the speller is trusted to the middle of what leaves the fewest character errors. No real crop is read for it"
     import editdistance
-    wrong = np.zeros(len(TRUSTS))
     net.eval().speller.trust.fill_(.7)                      # so that it is asked
-    with torch.inference_mode():
-        for g in in_batches(inks, 160_000):
-            preds = [scores_of(net, [glimpse(inks[i], *look) for i in g]) for look in LOOKS]
+    def count(g):
+        with torch.inference_mode():
+            pred, _, j = first_look(net, [inks[i] for i in g])
+            if not j: return 0
+            preds = [pred.pick(j), *views(net, [inks[g[i]] for i in j], LOOKS[1:])]
             texts = options(preds)
             fits, said = [fit_of(p, texts) for p in preds], spelled(net.speller, texts)
-            for k, i in enumerate(g):
-                errors = np.array([editdistance.eval(o, list(targets[i])) for o in texts[k]])
-                wrong += [errors[np.argmax(np.mean([f[k] for f in fits], 0) + t * np.array(said[k]))] for t in TRUSTS]
+        wrong = np.zeros(len(TRUSTS))
+        for k, i in enumerate(j):
+            errors = np.array([editdistance.eval(o, list(targets[g[i]])) for o in texts[k]])
+            wrong += [errors[np.argmax(np.mean([f[k] for f in fits], 0) + t * np.array(said[k]))] for t in TRUSTS]
+        return wrong
+    with batch_by_batch(next(net.parameters()).device) as each: wrong = sum(each(count, list(in_batches(inks, 60_000))), np.zeros(len(TRUSTS)))
     good = np.flatnonzero(wrong <= 1.01 * wrong.min())
     best = TRUSTS[int(good[len(good) // 2]) if good[0] else 0]
     net.speller.trust.fill_(best)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HELD_OUT', 'LESSON', 'training_fonts', 'word_sources', 'sha', 'made', 'provenance', 'run_dir', 'run_place', 'spared',
            'append_history', 'Checkpoint', 'History', 'pretrain', 'pick_device', 'first_weights', 'fit_until', 'worn',
-           'held_out', 'finish']
+           'set_trust', 'held_out', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
 import csv, glob, hashlib, importlib.metadata, io, math, os, platform, shlex, signal, sys, threading, time, warnings
@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 from . import __version__
 from .corpus import WordDistribution
 from .data import BucketStream, atomic_write, collate
-from .learner import BatchAugment, Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, bf16_pays, hwr_learner, in_step, interactive, word_dls
-from .model import LOOKS, MOST, best_trust, calibrate, load_model, predict, save_model
+from .learner import BatchAugment, Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, hwr_learner, in_step, interactive, word_dls
+from .model import LOOKS, MOST, best_trust, bf16_pays, calibrate, load_model, predict, save_model
 from .parallel import first_only, once, rank, world
 from .spell import lesson, word_batches
 
@@ -361,16 +361,19 @@ def worn(
         return (BatchAugment(strength)(x, w)[0, 0, :, :a.shape[1]] * 255).byte().numpy()
     with torch.random.fork_rng(devices=[]): torch.manual_seed(seed); return [one(a) for a in inks]
 
-def held_out(
+def set_trust(
     net,            # `HTRNet`; the trust of its speller is set
     valid,          # `WordSynth` in held-out fonts
     charset,        # `Charset` of both
-) -> tuple:         # (dict for the provenance, calibration)
-    "What words that nobody trained on say: how far to trust the speller, the share read wrong, and how sure a reading can be"
+) -> tuple:         # (ink images, class numbers of their texts, trust or None): the words as drawn
+    "Let words that nobody trained on, half of them worn more than the others, say how far to trust the speller"
     stream = BucketStream(valid, charset)
-    items = [stream.sample(i) for i in range(len(valid))]
-    inks, texts = zip(*items)
-    trust = best_trust(net, worn(inks, 1.2) + worn(inks, 1.6), texts * 2) if net.speller else None
+    inks, texts = zip(*(stream.sample(i) for i in range(len(valid))))
+    return inks, texts, best_trust(net, worn(inks[::2], 1.2) + worn(inks[1::2], 1.6), texts[::2] + texts[1::2]) if net.speller else None
+
+def held_out(net, valid, charset):
+    "As `set_trust`, but it returns a dict for the provenance, with the share read wrong, and the calibration: how sure a reading can be"
+    inks, texts, trust = set_trust(net, valid, charset)
     def calibrated(looks):
         read = predict(net, inks, looks=looks)
         right = np.array([list(t) == list(y) for (t, _), y in zip(read, texts)])

@@ -23,7 +23,7 @@ from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, 
 from .match import matched
 from .model import SURE, batch_by_batch, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, trusted
 from .parallel import first_only, largest, mine, once, rank, world, woven
-from .pretrain import Checkpoint, held_out, pick_device, provenance, run_dir, run_place, sha, spared, word_sources
+from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
 from .splice import SplicedWords, splicer
 
@@ -390,7 +390,7 @@ def selftrain(
         names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say)
         test = WordImages(labeled) if labeled is not None and not rank() else None
         words, langs = once(expected_words, words, rec, inks, say)
-        synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 256)
+        synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 512)
         left = learn_words(rec, synth, valid, minutes, steps, seed, resume, say)
         synth.fonts = once(matched, rec, inks, synth.fonts, say)
         trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
@@ -432,7 +432,7 @@ def learn_words(
     def learned():
         say('The speller learns the words to expect.')
         lesson(rec.net.speller, word_batches(synth.words, rec.charset, seed), **(dict(minutes=SPELLING * minutes) if minutes else dict(steps=math.ceil(SPELLING * steps))))
-        held_out(rec.net, valid, rec.charset)       # sets its trust
+        set_trust(rec.net, valid, rec.charset)
         return rec.net.speller.state_dict()
     if not resume: rec.net.speller.load_state_dict(once(learned))
     return minutes and (1 - SPELLING) * minutes

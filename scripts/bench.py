@@ -2,7 +2,7 @@
 
     python scripts/bench.py [--peer PYTHON --fonts DIR] [--out FILE.json] [WHAT...]
 
-Run it on a quiet machine. WHAT is any of synth, train, read, start (all without it). With `--peer`, an interpreter that has the packages named in bench_peers.py, their tools are measured in the same run on the same words,
+Run it on a quiet machine. WHAT is any of synth, train, read, bf16, start (all without it). With `--peer`, an interpreter that has the packages named in bench_peers.py, their tools are measured in the same run on the same words,
 with the .ttf and .otf files in DIR. Every figure is taken in a process of its own.
 """
 import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time
@@ -76,6 +76,16 @@ def read(words):
     say('the same, doubtful words looked at five times', rates(n, lambda: rec.read(wi)), threads=threads, looks=5)
     for fast in (True, False): say('latency of one crop, ms', [1000 * timed(lambda: [rec.read(f, fast=fast) for f in wi.files[:50]]) / 50 for _ in range(3)], threads=threads, looks=1 if fast else 5)
 
+def bf16(words):
+    import hwr_nb.model
+    from hwr_nb.data import WordImages
+    from hwr_nb.recognize import Recognizer
+    rec, files, got = Recognizer.load('base'), WordImages(words).files, {}
+    for on in (False, True):
+        hwr_nb.model.bf16_pays = lambda device, on=on: on
+        got[on] = [[r.text for r in rec.read(files, fast=fast)] for fast in (True, False)]
+    for looks, a, b in zip((1, 5), got[False], got[True]): say(f'readings that differ in bfloat16, of {len(files):,}', [sum(x != y for x, y in zip(a, b))], looks=looks)
+
 def start(words):
     file = str(next(Path(words).glob('*.png')))
     say('hwr-read, seconds from start to the answer for one crop', [timed(lambda: subprocess.run([Path(sys.executable).with_name('hwr-read'), file], check=True, capture_output=True)) for _ in range(3)])
@@ -90,7 +100,7 @@ def main():
     caps = torch.cpu.get_capabilities()
     lines = [json.dumps(dict(what='machine', cores=CORES, torch=torch.__version__, load=round(os.getloadavg()[0], 2), has=[k for k, v in caps.items() if v is True and k.startswith(('avx', 'amx'))]))]
     print(lines[0], flush=True)
-    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, [], CORES), ('start', CORES, [], 1)]
+    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, [], CORES), ('bf16', CORES, [], 1), ('start', CORES, [], 1)]
     with tempfile.TemporaryDirectory() as d:
         synth_folder(Path(d)/'words', 1000, seed=8, workers=CORES)
         for what, omp, peers, n in jobs:

@@ -228,7 +228,7 @@ def test_models_and_reports_say_how_they_were_made(hwr, small, parrot, tmp_path)
 def test_selftrain_stopped_and_resumed(hwr, small, parrot, tmp_path, sig):
     out = tmp_path/'mine.safetensors'
     args = ('--model', parrot, '--unlabeled', small.crops, '--out', out, '--rounds', 2, '--words', small.words)
-    code, _, err = stop_when_under_way(hwr, sig, 'selftrain', *args, '--minutes', 10)
+    code, _, err = stop_when_under_way(hwr, sig, 'selftrain', *args, '--minutes', 3)       # a tenth of them is the speller's
     assert code==128+sig and err=='hwr-selftrain: stopped; the same command with --resume goes on\n' and (tmp_path/'mine.resume').exists()
     hwr('selftrain', *args, '--minutes', .05, '--resume')
     assert out.exists() and not (tmp_path/'mine.resume').exists()
