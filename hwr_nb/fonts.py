@@ -114,8 +114,7 @@ def draws(self:Font,
 # %% ../nbs/02_fonts.ipynb #39823b66
 def _bitmap(face, text):
     "Ink of `text` as an array, 0..255"
-    m = face.getmask(text, mode='L')
-    return np.frombuffer(bytes(m), np.uint8).reshape(m.size[1], m.size[0])
+    return np.asarray(Image.Image()._new(face.getmask(text, mode='L')))     # its bytes() would take every pixel by itself
 
 @patch
 def draw(self:Font,

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from .data import STEP, atomic_write, collate, column_mask, padded, stretched
+from .data import STEP, atomic_write, collate, column_mask, framed, padded, stretched
 from .spell import EACH, LONGEST, Speller, spell, told
 from .text import Charset
 
@@ -295,7 +295,7 @@ def glimpse(
     a = stretched(ink, by)
     if not (lean or up): return a
     h, room = len(a), math.ceil(abs(lean) * len(a) / 2)
-    im = Image.fromarray(np.pad(a, ((0, 0), (room, room))))
+    im = Image.fromarray(framed(a, 0, room))
     return np.asarray(im.transform(im.size, Image.Transform.AFFINE, (1, lean, -lean * h / 2, 0, 1, up), Image.Resampling.BILINEAR))
 
 # %% ../nbs/06_model.ipynb #246ec7a5

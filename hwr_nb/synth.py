@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from .text import Charset
 from .corpus import WordDistribution, WordSampler, NgramModel, _write
-from .fonts import FontBook
+from .fonts import FontBook, _bitmap
 
 cv2.setNumThreads(0)        # words are too small to share among threads, and a process forked from one with waiting threads would hang
 
@@ -77,18 +77,14 @@ def typeset(
     text: str,      # what to write
 ) -> np.ndarray:    # uint8 [h, w], strokes 255 on 0, cropped to the ink
     "`text` in `font` at a fixed x-height. Raises `ValueError` where the font draws nothing"
-    core, _ = font.pil(font.px_for_xheight(XH)).getmask2(text, 'L')
-    im = Image.new('L', core.size)
-    if core.size[0] * core.size[1]: im.im.paste(core, (0, 0) + core.size)
-    try: return _tight(np.asarray(im), 0)
+    try: return _tight(_bitmap(font.pil(font.px_for_xheight(XH)), text), 0)
     except ValueError: raise ValueError(f'Font {font.path} draws nothing for {text!r}; leave it out or choose other words.') from None
 
 def _tight(ink, level):
     "The part of `ink` that has strokes darker than `level`"
-    m = ink > level
-    ys, xs = np.flatnonzero(m.any(1)), np.flatnonzero(m.any(0))
-    if not len(ys): raise ValueError('nothing drawn')
-    return ink[ys[0]:ys[-1]+1, xs[0]:xs[-1]+1]
+    x, y, w, h = cv2.boundingRect((ink > level).view(np.uint8)) if ink.size else (0, 0, 0, 0)
+    if not w: raise ValueError('nothing drawn')
+    return ink[y:y+h, x:x+w]
 
 def long_s(
     text: str,  # a word as transcribed
@@ -195,7 +191,7 @@ def stroke(
     gain = edge / (peak * (1 - even) + np.clip(near * 1.15, .12 * peak, peak) * even)
     out = cv2.resize(gain.astype(np.float32), (w, h)) * a
     out += np.float32(.5 - weight * edge)
-    out *= a > .04 * peak
+    out *= a > int(.04 * peak)
     return np.clip(out, 0, 1, out=out)
 
 GRAIN = np.random.default_rng(0).standard_normal(1 << 18, dtype=np.float32)     # each scan takes another part of it
@@ -219,8 +215,8 @@ def scan(
     grey = tone - ink * (_ramp(rng, w, u(style.fade)) * (tone - dark))
     b = u(style.blur)
     if b > .3: grey = cv2.sepFilter2D(grey, -1, k := np.array([b, 1, b]) / (1 + 2 * b), k)
-    at = int(rng.integers(len(GRAIN) - grey.size)) if grey.size < len(GRAIN) else 0
-    grey += np.resize(GRAIN[at:at + grey.size], (h, w)) * np.float32(u(style.noise))
+    grain = GRAIN[(at := int(rng.integers(len(GRAIN) - h * w))):at + h * w].reshape(h, w) if h * w < len(GRAIN) else np.resize(GRAIN, (h, w))
+    grey += grain * np.float32(u(style.noise))
     return np.clip(grey, 0, 255, out=grey).astype(np.uint8)
 
 # %% ../nbs/03_synth.ipynb #23adfdea

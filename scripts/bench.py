@@ -94,6 +94,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', nargs='*', metavar='WHAT'); p.add_argument('--peer'); p.add_argument('--fonts'); p.add_argument('--out', type=Path)
     a = p.parse_args()
+    a.peer, a.fonts = (x and os.path.abspath(x) for x in (a.peer, a.fonts))
     if a.peer and not (a.fonts and any(f.suffix in ('.ttf', '.otf') for f in Path(a.fonts).iterdir())): p.error('--peer needs --fonts, a folder with .ttf or .otf files in it, not in folders below')
     import torch
     from hwr_nb.synth import synth_folder
@@ -107,7 +108,7 @@ def main():
             if a.what and what not in a.what: continue
             runs = [[sys.executable, HERE, '--inner', what, f'{d}/words']] + [[a.peer, HERE.with_name('bench_peers.py'), w, f'{d}/words', a.fonts] for w in peers if a.peer]
             for run in runs:
-                r = subprocess.run(run, env=os.environ | dict(OMP_NUM_THREADS=str(omp)), stdout=subprocess.PIPE, text=True)
+                r = subprocess.run(run, env=os.environ | dict(OMP_NUM_THREADS=str(omp)), stdout=subprocess.PIPE, text=True, cwd=d)      # lafhterlearn leaves a log where it is run
                 print(r.stdout, end='', flush=True); lines += r.stdout.splitlines()
                 if r.returncode: print(json.dumps(dict(what=str(run[2]), skipped=f'ended with exit code {r.returncode}')), flush=True)
     if a.out: a.out.write_text(json.dumps([json.loads(l) for l in lines if l.startswith('{')], indent=1) + '\n')
