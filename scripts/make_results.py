@@ -8,11 +8,11 @@ from hwr_nb.pretrain import run_dir
 from hwr_nb.recognize import Recognizer
 from hwr_nb.text import graphemes
 
-def readings(run, base, new, folder, n=6):
-    "A random sample of the crops whose reading changed: [{file, rounds: {'before': reading, 'after': reading}}]"
+def readings(run, base, new, folder):
+    "The crops whose reading changed, in random order: [{file, rounds: {'before': reading, 'after': reading}}]"
     files = [l.split('\t')[0] for l in (run/'pseudo_labels'/'round-1.tsv').read_text(encoding='utf-8').splitlines()]
     first, last = ([r.text for r in m.read([folder/f for f in files])] for m in (base, new))
-    changed = [i for i in np.random.default_rng(0).permutation(len(files)) if first[i] != last[i]][:n]
+    changed = [i for i in np.random.default_rng(0).permutation(len(files)) if first[i] != last[i]]
     return [dict(file=files[i], rounds={'before': first[i], 'after': last[i]}) for i in changed]       # between them are labels, read with a lexicon
 
 def main():
