@@ -192,6 +192,7 @@ class PseudoLabels(Callback):
         synth,              # `WordSynth` for replay
         rounds=6,           # how many
         share=(.5, .9),     # share of each length class kept in the first and in the last round
+        doubt=(.8, .9),     # confidence below which only the surest quarter of a length class is kept, likewise
         lexicon=None,       # `SoftLexicon` that helps to read what is learned from, or None
         calibration=None,   # of the base model
         held_out=.1,        # share of the crops that are never trained on, but judge; of small archives a quarter, up to 60 crops
@@ -280,8 +281,8 @@ def acceptable(self: PseudoLabels, score, held):
 @patch
 def choose(self: PseudoLabels):
     "Select the pseudo-labels of the coming round and write them down"
-    share = float(np.interp(self.round, [0, max(1, self.rounds - 1)], self.share))
-    self.reasons = select(self.lab['texts'], self.lab['conf'], self.lab['stable'], self.lab['known'], share)
+    share, doubt = (float(np.interp(self.round, [0, max(1, self.rounds - 1)], ends)) for ends in (self.share, self.doubt))
+    self.reasons = select(self.lab['texts'], self.lab['conf'], self.lab['stable'], self.lab['known'], share, doubt=doubt)
     self.reasons = ['corrected' if n in self.trusted else 'junk' if n in self.junk else 'held out' if h else r for n, r, h in zip(self.names, self.reasons, self.held)]
     self.lab['texts'] = [self.trusted.get(n, t) for n, t in zip(self.names, self.lab['texts'])]
     weight = np.where([r == 'corrected' for r in self.reasons], 3, balance(self.lab['texts'], [r == 'kept' for r in self.reasons]))      # what a person has read counts three times

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from .data import framed
 from .model import batch_by_batch, fits, forced_alignment, in_batches, scores_of
 from .text import graphemes
 
@@ -124,7 +125,7 @@ def _joined(self, text, rng, tries=10):
     if word is None: return None
     word = sheared(word, -self.slant[first])
     on = np.flatnonzero(word.max(0) > 60)
-    return np.pad(word[:, on[0]:on[-1] + 1], ((0, 0), (4, 4))) if len(on) else None
+    return framed(word[:, on[0]:on[-1] + 1], 0, 4) if len(on) else None
 
 Splicer.__call__ = _joined
 
