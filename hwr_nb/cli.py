@@ -8,9 +8,9 @@ __all__ = ['count', 'natural', 'seeds', 'amount', 'UsageError', 'printable', 'ex
            'hwr_read', 'hwr_demo']
 
 # %% ../nbs/12_cli.ipynb #25b5d097
-import json, os, signal, sys, threading, time, warnings
+import json, os, shutil, signal, sys, threading, time, warnings
 from argparse import ArgumentTypeError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Annotated
@@ -133,6 +133,8 @@ def hwr_corpus(
     from hwr_nb.corpus import NgramModel, WordDistribution
     if bool(texts)==bool(wordfreq): raise UsageError('give either texts or --wordfreq LANG')
     file_to_write(out, *texts)
+    for t in texts:
+        if out.suffix.lower()=='.txt' and os.path.isdir(t) and Path(t).resolve() in out.resolve().parents: raise ValueError(f'{out} would lie among the texts of {t} and be counted as one; name another place, or an ending such as .tsv')
     failed = []
     dist = WordDistribution.from_wordfreq(wordfreq, max(40_000, max_words or 0)) if wordfreq else WordDistribution.from_texts(texts, failed=failed)
     if max_words: dist = dist.restrict(max_words=max_words)
@@ -283,16 +285,22 @@ def counted(
 # %% ../nbs/12_cli.ipynb #bd510fb3
 @contextmanager
 def _lines(out):
-    "Yields a function that writes a line: to the file `out`, which appears when all is written, or to stdout"
+    "Yields a function that writes a line: to the file `out`, which appears when all is written (stopped before, they are in OUT.part), or to stdout"
     from hwr_nb.data import atomic_write
     if out is None: yield sys.stdout.write; return
-    with atomic_write(out) as f: yield lambda s: f.write(s.encode('utf-8', 'backslashreplace'))   # a path can hold bytes that are no text
+    with atomic_write(out) as f:
+        try: yield lambda s: f.write(s.encode('utf-8', 'backslashreplace'))   # a path can hold bytes that are no text
+        except BaseException:
+            with suppress(OSError):
+                f.flush()
+                if os.path.isfile(f.name) and os.path.getsize(f.name): shutil.copyfile(f.name, f'{out}.part'); say(f'{printable(str(out))}.part holds the rows written so far')
+            raise
 
 @command
 def hwr_read(
     *paths:Annotated[str, dict(nargs='+')], # images of words, and folders with such images
     model:str='base',   # a model file or a shipped name
-    out:Path=None,      # file to write; default: standard output
+    out:Path=None,      # file to write, whole or not at all (what a stopped run has read is in OUT.part); default: standard output
     format:Annotated[str, dict(choices=['tsv', 'jsonl'])]='tsv', # tab-separated path, text, confidence 0..1 (in the path \\ \t \n stand for backslash, tab, line break); or JSON lines
     lexicon:Path=None,  # known words that may correct a reading: word<TAB>count lines, or any text
     fast:bool=False,    # one look at each crop, read greedily by CTC alone, four times as fast; else doubtful ones are looked at five times and spelled

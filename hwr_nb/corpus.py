@@ -340,14 +340,21 @@ def default(cls:WordDistribution,
     return _shipped(lang)
 
 # %% ../nbs/01_corpus.ipynb #c9ba2dbc
+def _counted(path):
+    "Whether a file is a word list, by its name or by its first lines"
+    if str(path).lower().endswith(('.tsv', '.tsv.gz')): return True
+    if not os.path.isfile(path): return False
+    with open(path, encoding='utf-8-sig', errors='replace') as f: some = [l for l in itertools.islice(f, 100) if l.strip()]
+    return bool(some) and all(regex.fullmatch(r'\S+\t\d+\s*', l) for l in some)
+
 @patch(cls_method=True)
 def load(cls:WordDistribution,
-    x=None, # None: the shipped English list; a `WordDistribution`; a .tsv or .tsv.gz word list; or texts, as for `from_texts`
+    x=None, # None: the shipped English list; a `WordDistribution`; a word list (.tsv, .tsv.gz, or any file of `word<TAB>count` lines); or texts, as for `from_texts`
 )->WordDistribution: # the distribution
     "Words from whatever describes them; raises what `from_tsv` and `from_texts` raise"
     if x is None: return cls.default()
     if isinstance(x, WordDistribution): return x
-    return cls.from_tsv(x) if isinstance(x, (str, Path)) and str(x).endswith(('.tsv', '.tsv.gz')) else cls.from_texts(x)
+    return cls.from_tsv(x) if isinstance(x, (str, Path)) and _counted(x) else cls.from_texts(x)
 
 # %% ../nbs/01_corpus.ipynb #b56a4bf9
 _parts = regex.compile(r"(\p{P}*)(\p{L}(?:[\p{L}\p{M}'’·-]*[\p{L}\p{M}])?)(\p{P}*)")

@@ -442,7 +442,9 @@ def demo(
         sample, test = _some(find_images(unl), 1000, seed), WordImages(lab) if lab else None
         with _step(s, 'measure and read with the model as it is'): s.before, first = _look(rec, test, sample, 'Before', say)
         say(f'Self-training for {minutes:g} minutes, without a transcription ...')
-        with _step(s, 'self-training'): new = selftrain(model, unl, out/'adapted.safetensors', minutes=minutes, labeled=lab, seed=seed, say=say)
+        try:
+            with _step(s, 'self-training'): new = selftrain(model, unl, out/'adapted.safetensors', minutes=minutes, labeled=lab, seed=seed, say=say)
+        except KeyboardInterrupt: say(f'A new demo begins anew. To go on with this one: hwr-selftrain --model {model} --unlabeled {unl} --out {out}/adapted.safetensors --minutes {minutes:g} --seed {seed} --resume'); raise
         with _step(s, 'measure and read again'): s.after, last = _look(new, test, sample, 'After', say)
         s.words, s.errors = _pair_up(first, last), [(r.path, r.error) for r in first if r.error]
         s.labeled = _pair_rows(s.before, s.after, test.files) if test else []

@@ -10,7 +10,7 @@ __all__ = ['MAX_COORDINATE', 'MAX_FILES', 'MAX_LINE', 'MAX_XML', 'MAX_DEPTH', 'G
            'unusable', 'crop_name', 'Imported', 'write_words', 'import_words']
 
 # %% ../nbs/14_importers.ipynb #9b643b16
-import html, os, posixpath, re, shutil, unicodedata
+import html, os, posixpath, re, shutil, unicodedata, warnings
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ import numpy as np
 from fastcore.basics import patch
 from PIL import Image, ImageDraw, ImageOps
 
+from .corpus import _walk
 from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, open_image, read_labels
 from .text import nfc
 
@@ -88,10 +89,13 @@ class Source:
         return False
 
     def files(self, exts, root=None):
-        "Files below the root with one of these endings; hidden ones are left out"
+        "Files below the root with one of these endings, through links to folders below it too; hidden ones are left out"
         def no(e): raise ValueError(f'{e.filename}: cannot be opened ({e.strerror}); check that it may be read.')
-        for d, dirs, names in os.walk(root or self.root, onerror=no):
-            dirs[:] = sorted(n for n in dirs if not n.startswith('.'))
+        root = root or self.root
+        for d, dirs, names in _walk(root, no):
+            out = [n for n in dirs if os.path.islink(p := os.path.join(d, n)) and not Path(p).resolve().is_relative_to(Path(root).resolve())]
+            for n in out: warnings.warn(f'{os.path.join(d, n)}: leads out of {root}, so what is there is left out; copy it in, or import that folder by itself.')
+            dirs[:] = [n for n in dirs if not n.startswith('.') and n not in out]
             for n in sorted(names):
                 if n.lower().endswith(exts) and not n.startswith('.'): yield Path(d) / n
 

@@ -249,7 +249,7 @@ def read(self: Checkpoint) -> dict:
 def load(self: Checkpoint, learn):
     "Put a saved state into a learner whose `EMA` and `Budget` have not run yet. Raises `ValueError` where it does not belong to it"
     s, short = self.read(), lambda v: repr(v) if len(repr(v)) < 60 else repr(v)[:57] + '...'
-    was = {'words_hash': self.args.get('words_hash')} | s['args']       # states of earlier versions have none
+    was = {k: self.args.get(k) for k in ('words_hash', 'corrections')} | s['args']       # states of earlier versions have none
     diff = {k: (was.get(k), v) for k, v in self.args.items() if was.get(k) != v}
     if diff: raise ValueError(f'{self.path} belongs to a run with other settings: ' + ', '.join(f'{k} was {short(a)}, now {short(b)}' for k, (a, b) in diff.items()) + '. Use the same, or delete the file to begin anew.')
     try:

@@ -7,7 +7,7 @@ __all__ = ['STATES', 'MARKS', 'untsv', 'table', 'doubts', 'read_corrections', 'l
            'Reviewer', 'review']
 
 # %% ../nbs/15_review.ipynb #33a5f91b
-import html, io, re, time
+import html, io, re, time, warnings
 from pathlib import Path
 
 import ipywidgets as W
@@ -22,8 +22,8 @@ from .text import nfc
 def untsv(
     s,          # a cell of a TSV file
 ) -> str:       # the text `tsv` was given
-    "Undo `tsv`. Raises `KeyError` for a backslash with anything but a backslash, t, n or r behind it"
-    return re.sub(r'\\(.?)', lambda m: {'\\': '\\', 't': '\t', 'n': '\n', 'r': '\r'}[m[1]], s, flags=re.S)
+    "Undo `tsv`, and what `atomic_write` makes of bytes that are no UTF-8. Raises `KeyError` for a backslash with anything but a backslash, t, n, r or such a byte behind it"
+    return re.sub(r'\\(udc[89a-f][0-9a-f]|.?)', lambda m: chr(int(m[1][1:], 16)) if len(m[1]) > 1 else {'\\': '\\', 't': '\t', 'n': '\n', 'r': '\r'}[m[1]], s, flags=re.S)
 
 def table(
     path,       # TSV file in UTF-8
@@ -47,18 +47,19 @@ def doubts(
     items,          # list of `Reading` or of (file, reading, confidence 0..1), or the path of a round-K.tsv
     folder=None,    # folder of the crops, that names are relative to; None: names are paths
 ) -> list:          # of (file, reading, confidence), most doubtful first; equals in the order given
-    "A queue of readings. Raises `ValueError` for one without a name or a confidence, and for a file named twice"
+    "A queue of readings; one whose file name is not UTF-8 is left out with a warning. Raises `ValueError` for one without a name or a confidence, and for a file named twice"
     if isinstance(items, (str, Path)): items = [(f'{items}, line {n}: ', *cells[:3]) for n, cells in table(items, ('file', 'text', 'confidence'), more=True)]
     else: items = [('', _name(o.path, folder), o.text, o.confidence) if isinstance(o, Reading) else ('', *o) for o in items]
-    out = {}
+    out, odd = {}, []
     for where, f, t, c in items:
         f = str(f)
         if not f: raise ValueError(f'{where}a reading has no file name, so an answer could not be kept; read image files, not images in memory.')
-        if any(0xd800 <= ord(ch) < 0xe000 for ch in f): raise ValueError(f'{where}the file name {f!r} is not UTF-8; rename the file.')
+        if any(0xd800 <= ord(ch) < 0xe000 for ch in f): odd.append(f); continue
         if f in out: raise ValueError(f'{where}{f!r} is named twice; give each crop once.')
         try: out[f] = (f, nfc(str(t)), float(c))
         except (TypeError, ValueError): raise ValueError(f'{where}the confidence of {f!r} is {c!r}, but must be a number from 0 to 1.') from None
         if not 0 <= out[f][2] <= 1: raise ValueError(f'{where}the confidence of {f!r} is {c}, but must lie between 0 and 1.')
+    if odd: warnings.warn(f'{len(odd)} file names are not UTF-8, the first {odd[0]!r}, and are left out; rename the files to look at them.')
     return sorted(out.values(), key=lambda o: o[2])
 
 def _name(path, folder):

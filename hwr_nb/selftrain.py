@@ -165,7 +165,7 @@ def judge(
     "The label-free score of a model: share of letters in stable, plausible readings; 0 after a collapse"
     n = np.array([len(t) for t in lab['plain']]) + 1.
     if varied and len(set(lab['plain'])) < .6 * varied: return 0.
-    return float((n * lab['good']).sum() / n.sum())
+    return float((n * lab['good']).sum() / max(n.sum(), 1))
 
 # %% ../nbs/10_selftrain.ipynb #f010c6d4
 def luck(
@@ -175,7 +175,7 @@ def luck(
     "How much better a score must be to be more than luck"
     n = np.array([len(t) for t in base['plain']]) + 1.
     d = n * (np.asarray(lab['good'], float) - np.asarray(base['good'], float))
-    return float(2 * np.sqrt(((d - d.mean()) ** 2).sum()) / n.sum())
+    return float(2 * np.sqrt(((d - d.mean()) ** 2).sum()) / n.sum()) if len(n) else 0.
 
 # %% ../nbs/10_selftrain.ipynb #828619f2
 FEWEST = 10     # crops to learn from
@@ -213,7 +213,10 @@ class PseudoLabels(Callback):
         self.trusted, self.junk = dict(trusted or {}), set(junk)
         free = np.array([i for i, n in enumerate(names) if n not in self.trusted and n not in self.junk], int)
         least = max(3, min(60, len(inks) // 4))
-        self.held[np.random.default_rng(seed).permutation(free)[:int(np.clip(round(held_out * len(inks)), least, 400))]] = True
+        rng, wanted = np.random.default_rng(seed), int(np.clip(round(held_out * len(inks)), least, 400))
+        self.held[rng.permutation(free)[:wanted]] = True
+        known = np.array([i for i, n in enumerate(names) if n in self.trusted], int)
+        self.held[rng.permutation(known)[:min(max(0, wanted - len(free)), len(known) // 2)]] = True      # a person has read nearly all: then some of those judge
         self.round, self.rows, self.best, self.base, self.top, self.reasons, self.reserve, self.turns, self.lab = 0, [], None, None, None, [], 0., 1, None
         self.saved, self.told = dict(round=0, rows=[], best=None, base=None, top=None, reserve=0., turns=1), set()
 
@@ -225,6 +228,11 @@ class PseudoLabels(Callback):
     def part(self, lab):
         "The held-out part of what `label` returned"
         return {k: [t for t, h in zip(v, self.held) if h] if isinstance(v, list) else v[self.held] for k, v in lab.items()}
+
+    def checked(self, held):
+        "The same; of crops that a person has read only those are good that are read so"
+        names = [n for n, h in zip(self.names, self.held) if h]
+        return held | dict(good=held['good'] & np.array([self.trusted.get(n, t) == t for n, t in zip(names, held['plain'])], bool))
 
 # %% ../nbs/10_selftrain.ipynb #a0bac3ef
 LOOKING = .25   # share of the budget for labeling, about
@@ -260,6 +268,7 @@ def look(self: PseudoLabels,
         self.lab = new if due.all() else renewed(self.lab, new, due)
         held = self.part(self.lab)
     if self.base is None: self.base = self.lab['plain']
+    held = self.checked(held)
     score = judge(held, len(set(t for t, h in zip(self.base, self.held) if h)))
     row = dict(round=self.round, seconds=round(self.learn.budget.seconds, 1), score=score, confidence=float(held['conf'].mean()),
                stable=float(held['stable'].mean()), known=float(held['known'].mean()), kept='', **(self.measure(rec) if self.measure else {}))
@@ -283,7 +292,7 @@ def choose(self: PseudoLabels):
     "Select the pseudo-labels of the coming round and write them down"
     share, doubt = (float(np.interp(self.round, [0, max(1, self.rounds - 1)], ends)) for ends in (self.share, self.doubt))
     self.reasons = select(self.lab['texts'], self.lab['conf'], self.lab['stable'], self.lab['known'], share, doubt=doubt)
-    self.reasons = ['corrected' if n in self.trusted else 'junk' if n in self.junk else 'held out' if h else r for n, r, h in zip(self.names, self.reasons, self.held)]
+    self.reasons = ['held out' if h else 'corrected' if n in self.trusted else 'junk' if n in self.junk else r for n, r, h in zip(self.names, self.reasons, self.held)]
     self.lab['texts'] = [self.trusted.get(n, t) for n, t in zip(self.names, self.lab['texts'])]
     weight = np.where([r == 'corrected' for r in self.reasons], 3, balance(self.lab['texts'], [r == 'kept' for r in self.reasons]))      # what a person has read counts three times
     self.keep = np.repeat(np.arange(len(weight)), np.rint(2 * weight).astype(int)).tolist()
@@ -299,7 +308,7 @@ def tell(self: PseudoLabels):
     self.say(f'round {r["round"]}: ' + ', '.join(f'{k} {v:.3f}' for k, v in r.items() if isinstance(v, float) and k != 'seconds') + f' ({r["seconds"]:.0f} s)')
     if self.folder is None: return
     with spared(p := self.folder / 'history.csv', self.told), atomic_write(p, 'w') as f:
-        w = csv.DictWriter(f, list(r)); w.writeheader()
+        w = csv.DictWriter(f, list(dict.fromkeys(k for row in self.rows for k in row)), restval=''); w.writeheader()       # a resumed run may measure where it did not before, or no more
         for row in self.rows: w.writerow({k: f'{v:.6g}' if isinstance(v, float) else v for k, v in row.items()})
 
 # %% ../nbs/10_selftrain.ipynb #8730e08f
@@ -397,7 +406,7 @@ def selftrain(
         trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=figures_of(test, rec.net.args['height'], say) if test else None, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
-        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, bs=bs, lr=lr))
+        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, bs=bs, lr=lr, corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk))))
         learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return once(finish_rounds, learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
@@ -525,6 +534,7 @@ REPORTED = 2000     # crops, at most, among which the report looks for changed a
 def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     "Write report.json and, last of all, the model of the best round"
     from hwr_nb.recognize import Recognizer
+    learn.checkpoint.try_save(now=True)     # stopped now, a resumed run has only this to do
     score, k, weights = pl.best
     net = pl.teacher().net
     better = k > 0
@@ -542,5 +552,5 @@ def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     with atomic_write(run_dir(out) / 'report.json', 'w') as f: json.dump(report, f, indent=1, ensure_ascii=False)
     save_model(out, rec.net, learn.charset, base.calibration, prov)
     state.unlink(missing_ok=True)
-    pl.say(f'round {k} is returned' + (f' ({score:.3f} against {pl.rows[0]["score"]:.3f} before)' if better else ': ' + ('no round reads this archive better than the model did before' if learn.budget.step else 'nothing was learned') + ', so that model is returned unchanged'))
+    pl.say(f'round {k} is returned' + (f' ({score:.3f} against {pl.rows[0]["score"]:.3f} before)' if better else ': ' + ('no round reads this archive better than the model did before, by more than luck' if learn.budget.step else 'nothing was learned') + ', so that model is returned unchanged'))
     return Recognizer.load(out)

@@ -169,13 +169,13 @@ def test_file_names_that_cannot_be(tiny, tmp_path):
     goes_on(tiny, tmp_path/'none.png', tmp_path/('x'*300+'.png'), loop, words=['no such file'])
 
 def test_empty_folder(tiny, tmp_path):
-    "empty folder | a folder without images among good crops | a row says so and which endings are looked for"
-    (tmp_path/'empty').mkdir()
-    assert sorted(r['path'] for r in goes_on_any(tiny, tmp_path/'empty', 'no images in it'))==[str(tmp_path/'empty')]
+    "empty folders | two folders without images among good crops | a row for each says so and which endings are looked for"
+    for n in 'ab': (tmp_path/n).mkdir()
+    assert [r['path'] for r in goes_on_any(tiny, tmp_path/'a', tmp_path/'b', why='no images in it')]==[str(tmp_path/'a'), str(tmp_path/'b')]
 
-def goes_on_any(tiny, folder, why):
+def goes_on_any(tiny, *folders, why):
     "As `goes_on`, for folders, whose rows come first"
-    code, out, err = cli('read', tiny.good, folder, '--model', tiny.model, '--format', 'jsonl')
+    code, out, err = cli('read', tiny.good, *folders, '--model', tiny.model, '--format', 'jsonl')
     wrong = [r for r in map(json.loads, out.splitlines()) if 'error' in r]
     assert code==1 and err.startswith(f'hwr-read: {len(wrong)} of') and why in wrong[0]['error']
     return wrong
@@ -208,14 +208,16 @@ def test_very_wide(tiny, tmp_path):
     t = time.process_time(); reading(tiny, f); assert time.process_time()-t < 2
 
 MODES = {'1': 'PNG', 'P': 'PNG', 'RGB': 'PNG', 'RGBA': 'PNG', 'LA': 'PNG', 'I;16': 'PNG', 'CMYK': 'TIFF', 'F': 'TIFF', 'I': 'TIFF'}
-@pytest.mark.parametrize('mode', [*MODES, 'turned'])
+@pytest.mark.parametrize('mode', [*MODES, 'turned', '10 bit', 'up to 1'])
 def test_unusual_modes(tiny, tmp_path, mode):
-    "16-bit, 32-bit, CMYK, palette, transparent, black and white, EXIF-rotated | one word saved in each way | all are read alike"
+    "10-bit, 16-bit, 32-bit, fractions up to 1, CMYK, palette, transparent, black and white, EXIF-rotated | one word saved in each way | all are read alike"
     a = np.asarray(Image.open(tiny.good).convert('L')); im = Image.fromarray(np.where(a < 128, 0, 255).astype(np.uint8))
     im.save(tmp_path/'plain.png')
     if mode=='turned':
         f, ex = tmp_path/'t.tiff', Image.Exif(); ex[0x0112] = 6
         im.transpose(Image.Transpose.ROTATE_90).save(f, exif=ex)
+    elif mode=='10 bit': Image.fromarray(np.asarray(im).astype(np.uint16) * 4).save(f := tmp_path/'m.png')
+    elif mode=='up to 1': Image.fromarray(np.asarray(im).astype(np.float32) / 255).save(f := tmp_path/'m.tiff')
     else:
         f = tmp_path/f'm.{MODES[mode].lower()}'
         (Image.fromarray(np.asarray(im).astype(np.uint16)*257) if mode=='I;16' else im.convert(mode)).save(f)
@@ -544,6 +546,26 @@ def test_output_over_input(tiny, tmp_path):
     refuses('eval', '--labeled', tmp_path, '--model', m, '--json', tmp_path/'labels.tsv', words=['one of the files to read'])
     assert before=={p: p.read_bytes() for p in tmp_path.iterdir()}
 
+def test_list_among_the_texts(tiny, tmp_path):
+    "a word list that would be one of the texts it counts | corpus --out FOLDER/x.txt, new or one of them | refused; x.tsv is written"
+    (tmp_path/'a.txt').write_text('the horses are here')
+    for n in ('a.txt', 'new.TXT'): refuses('corpus', tmp_path, '--out', tmp_path/n, words=['would lie among the texts'])
+    assert (tmp_path/'a.txt').read_text()=='the horses are here' and not (tmp_path/'new.TXT').exists()
+    assert cli('corpus', tmp_path, '--out', tmp_path/'new.tsv')[0]==0
+
+def test_reading_stopped(tiny, tmp_path, monkeypatch):
+    "Ctrl-C while a folder is read | after the third crop of a run with --out | no file of half the rows; those that were read are in OUT.part, and a line says so"
+    from hwr_nb.recognize import Recognizer
+    read = Recognizer.read_together
+    def stopped(*a, **kw):
+        for n, r in enumerate(read(*a, **kw)):
+            if n==3: raise KeyboardInterrupt
+            yield r
+    monkeypatch.setattr(Recognizer, 'read_together', stopped)
+    code, _, err = cli('read', tiny.crops, '--model', tiny.model, '--out', tmp_path/'r.tsv')
+    assert (code, err)==(130, f'hwr-read: {tmp_path}/r.tsv.part holds the rows written so far\nhwr-read: stopped\n')
+    assert os.listdir(tmp_path)==['r.tsv.part'] and len((tmp_path/'r.tsv.part').read_text().splitlines())==3
+
 def test_nothing_else_is_written(tiny, tmp_path, monkeypatch):
     "files where nobody asked for any | reading, measuring, counting, drawing, with the present folder and the data watched | only the files named with --out, --json and --sheet appear"
     (tmp_path/'here').mkdir(); (tmp_path/'out').mkdir(); monkeypatch.chdir(tmp_path/'here')
@@ -678,15 +700,15 @@ def moment(name, act):
     before(*{'forward': (M.HTRNet, 'forward'), 'averages': (L.EMA, 'after_step'), 'fsync': (os, 'fsync'), 'rename': (os, 'replace'), 'measure': (L.EMA, 'before_validate'),
              'line': (P, 'append_history'), 'model': (P, 'save_model'), 'label': (S, 'label'), 'last': (S, 'save_model')}[where], int(n), act)
 
-def small_run(name):
-    "Make `pretrain` or `selftrain` small: a tiny network, one font, few words to measure with, a checkpoint after every batch"
+def small_run(name, every=0):
+    "Make `pretrain` or `selftrain` small: a tiny network, one font, few words to measure with, a checkpoint after every batch unless `every` so many seconds"
     import torch, hwr_nb.pretrain as P, hwr_nb.selftrain as S
     from hwr_nb.fonts import FontBook
     torch.set_num_threads(1)
     if linux.args[0] is False: multiprocessing.set_start_method('fork', force=True)      # of the workers, as in a command
     M, font, sources, ckpt = dict(pretrain=P, selftrain=S)[name], FontBook.default().split(['Kalam'])[1], P.word_sources, P.Checkpoint
     M.word_sources = lambda w, f, st, seed, cs, n: sources(w, f, st, seed, cs, 24)
-    M.Checkpoint = partial(ckpt, every=0)
+    M.Checkpoint = partial(ckpt, every=every)
     f = getattr(M, name)
     if name=='pretrain': g = lambda out, words=None, fonts=None, charset=None, minutes=None, steps=None, **kw: f(out, Abc(), font, 'abc', steps=18, **dict(dict(bs=4, every=5, workers=0, net=dict(dims=(4, 8, 8, 16, 8), hidden=8, speller=(8, 1, 2, 16))), **kw))
     else: g = lambda model, unlabeled, out, minutes=None, **kw: f(model, unlabeled, out, **dict(dict(steps=8, rounds=2, fonts=font, bs=4, workers=0), **{k: v for k, v in kw.items() if k!='rounds'}))
@@ -699,7 +721,7 @@ def training(out, resume=False, at=None, **kw):
     f(out, resume=resume, say=lambda s: None, **kw)
 
 def self_training(tiny, out, resume=False, at=None, **kw):
-    f = small_run('selftrain')
+    f = small_run('selftrain', every=1e9 if at=='last:1' else 0)
     if at: moment(at, die)
     f(tiny.parrot, tiny.crops, out, words=tiny.words, resume=resume, say=lambda s: None, **kw)
 
@@ -851,9 +873,21 @@ def test_resume_with_other_settings(tiny, tmp_path):
         assert code==1 and 'belongs to a run with other settings' in err and why in err and err.count('\n')==1, err
     assert (tmp_path/'a.resume').exists() and (tmp_path/'b.resume').exists()
 
+def test_resume_with_other_corrections(tiny, tmp_path):
+    "--resume of a self-training after more was corrected, and without --labeled | after a kill | corrections are refused; nothing is measured any more, and the run ends well"
+    out, fixed, said = tmp_path/'m.safetensors', tmp_path/'corrections.tsv', tmp_path/'said'
+    fixed.write_text(f'{tiny.good.name}\tthe\taccepted\n')
+    assert run(self_training, tiny, out, at='averages:6', labeled=tiny.crops)==-signal.SIGKILL
+    args = ['--out', out, '--unlabeled', tiny.crops, '--words', tiny.words, '--resume', '--model', tiny.parrot]
+    run(command, 'selftrain', [*args, '--corrections', fixed], said)
+    assert 'belongs to a run with other settings: corrections was' in json.loads(said.read_text())[2]
+    assert run(self_training, tiny, out, resume=True)==0
+    rows = list(csv.DictReader((tmp_path/'m.run'/'history.csv').open()))
+    assert rows[0]['cer'] and not rows[-1]['cer']
+
 @pytest.mark.parametrize('at', ['label:2', 'averages:6', 'last:1'])
 def test_selftraining_killed_at_any_moment(tiny, tmp_path, at):
-    "SIGKILL at any moment of a self-training | kill -9 while labeling, in the second round, before the model is written | --resume goes on to the end; nothing is left lying about"
+    "SIGKILL at any moment of a self-training | kill -9 while labeling, in the second round, before the model is written (no state was due since the start) | --resume goes on to the end; nothing is left lying about"
     out = tmp_path/'m.safetensors'
     assert run(self_training, tiny, out, at=at)==-signal.SIGKILL and not out.exists()
     assert run(self_training, tiny, out, resume=True)==0
