@@ -225,15 +225,6 @@ class PseudoLabels(Callback):
         from hwr_nb.recognize import Recognizer
         return Recognizer(self.learn.ema.avg.module, self.learn.charset, self.calibration)
 
-    def part(self, lab):
-        "The held-out part of what `label` returned"
-        return {k: [t for t, h in zip(v, self.held) if h] if isinstance(v, list) else v[self.held] for k, v in lab.items()}
-
-    def checked(self, held):
-        "The same; of crops that a person has read only those are good that are read so"
-        names = [n for n, h in zip(self.names, self.held) if h]
-        return held | dict(good=held['good'] & np.array([self.trusted.get(n, t) == t for n, t in zip(names, held['plain'])], bool))
-
 # %% ../nbs/10_selftrain.ipynb #a0bac3ef
 LOOKING = .25   # share of the budget for labeling, about
 
@@ -275,6 +266,17 @@ def look(self: PseudoLabels,
     self.rows.append(row)
     if self.acceptable(score, held): self.best = (score, self.round, {k: v.clone() for k, v in rec.net.state_dict().items()})
     return row
+
+@patch
+def part(self: PseudoLabels, lab):
+    "The held-out part of what `label` returned"
+    return {k: [t for t, h in zip(v, self.held) if h] if isinstance(v, list) else v[self.held] for k, v in lab.items()}
+
+@patch
+def checked(self: PseudoLabels, held):
+    "What `label` returned for the held-out crops; of those that a person has read only those are good that are read so"
+    names = [n for n, h in zip(self.names, self.held) if h]
+    return held | dict(good=held['good'] & np.array([self.trusted.get(n, t) == t for n, t in zip(names, held['plain'])], bool))
 
 @patch
 def acceptable(self: PseudoLabels, score, held):
