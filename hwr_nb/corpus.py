@@ -45,6 +45,11 @@ def decode_text(
 # %% ../nbs/01_corpus.ipynb #176231eb
 def _guess(data, name):
     if b'\0' in data: raise ValueError(f"{name} looks binary (it has zero bytes): give a plain text file, saved as UTF-8")
+    s = data.decode('utf-8-sig', 'replace')
+    bad = s.count('\ufffd')
+    if bad*5<sum(c>'\x7f' for c in s):           # four fifths of what is beyond ASCII is good UTF-8, as it hardly is by chance
+        warnings.warn(f"{name} is UTF-8, but for {bad} damaged characters, the first in line {s[:s.index(chr(0xfffd))].count(chr(10))+1}: each is read as a space")
+        return s
     try: s = data.decode('cp1252')
     except UnicodeDecodeError: s = ''
     letters = regex.findall(r'\p{L}', s)
@@ -275,7 +280,8 @@ def _open(path, mode):
     return gzip.open(path, mode+'t', encoding='utf-8', newline='\n') if str(path).endswith('.gz') else open(path, mode, encoding='utf-8', newline='\n')
 
 def _write(path, lines):
-    path = Path(path); path.parent.mkdir(parents=True, exist_ok=True)
+    given = Path(path); given.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(os.path.realpath(given)) if given.is_file() else given      # a link stays, and what it points to is written
     whole = path.is_file() or not path.exists()        # a pipe or /dev/null is written to, not replaced
     tmp = path.with_name(f'.{os.getpid()}.{path.name}') if whole else path
     try:
@@ -283,10 +289,10 @@ def _write(path, lines):
         if whole:
             with open(tmp, 'rb') as f: os.fsync(f.fileno())
             os.replace(tmp, path)
-    except OSError as e: raise OSError(e.errno, e.strerror, str(path)) from None
+    except OSError as e: raise OSError(e.errno, e.strerror, str(given)) from None
     finally:
         if whole: tmp.unlink(missing_ok=True)
-    return path
+    return given
 
 @patch
 def to_tsv(self:WordDistribution,
@@ -344,8 +350,10 @@ def _counted(path):
     "Whether a file is a word list, by its name or by its first lines"
     if str(path).lower().endswith(('.tsv', '.tsv.gz')): return True
     if not os.path.isfile(path): return False
-    with open(path, encoding='utf-8-sig', errors='replace') as f: some = [l for l in itertools.islice(f, 100) if l.strip()]
-    return bool(some) and all(regex.fullmatch(r'\S+\t\d+\s*', l) for l in some)
+    with open(path, encoding='utf-8-sig', errors='replace') as f: head = f.read(1<<16)
+    if len(head)==1<<16: head = head[:head.rfind('\n')+1]
+    some = [l for l in head.split('\n')[:100] if l.strip()]
+    return sum(regex.fullmatch(r'\S+\t[\d.]+(e[-+]?\d+)?\s*', l, regex.I) is not None for l in some)>len(some)/2       # a heading, or a damaged line, is for `from_tsv` to name
 
 @patch(cls_method=True)
 def load(cls:WordDistribution,

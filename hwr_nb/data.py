@@ -36,7 +36,7 @@ def open_image(
 ) -> Image.Image:       # 'L', 0 black to 255 white
     "Any usual image as grey. Raises `ValueError` naming the file and what is wrong with it"
     if isinstance(src, np.ndarray): return Image.fromarray(src).convert('L')
-    if isinstance(src, Image.Image): return _grey(src)
+    if isinstance(src, Image.Image): return _grey(ImageOps.exif_transpose(src))
     def no(why): raise _Unfit(f'{src}: {why}') from None
     try:
         if os.path.exists(src) and not os.path.isfile(src): no('is a folder, a pipe or a device, not a file; take it away.')      # to open a pipe is to wait for whoever writes to it

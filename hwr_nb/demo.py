@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['HANDS', 'HASTY', 'WANTED', 'MARK', 'OURS', 'unseen_hand', 'make_archive', 'find_archive', 'unpack_tar', 'demo_place',
-           'Word', 'Story', 'cer_change', 'verdict', 'honest', 'data_uri', 'rounds_figure', 'html_report',
-           'open_archive', 'read_history', 'demo']
+           'Word', 'Story', 'cer_change', 'verdict', 'honest', 'data_uri', 'rounds_figure', 'label_confidences',
+           'confidence_figure', 'html_report', 'open_archive', 'told', 'run_report', 'demo', 'there']
 
 # %% ../nbs/13_demo.ipynb #204b69e4
 import base64, csv, importlib.metadata, io, json, os, platform, shutil, tarfile, time
@@ -20,7 +20,7 @@ from fastcore.xml import NotStr, ft, to_xml
 from . import __version__
 from .learner import Charset, FontBook, SynthStyle, WordDistribution, WordImages, WordSampler, WordSynth, graphemes, open_image, synth_folder, word_grid
 from .data import EXTS, atomic_write, find_images
-from .metrics import bootstrap_ci
+from .metrics import bootstrap_ci, evaluate
 from .pretrain import run_dir, run_place
 from .recognize import Recognizer
 from .selftrain import selftrain
@@ -167,25 +167,17 @@ class Story:
     unlabeled: int          # crops learned from
     minutes: float          # of self-training
     charset: Charset        # what the model can write
-    rounds: list = field(default_factory=list)      # rows of history.csv; round 0 is the model before
+    rounds: list = field(default_factory=list)      # what the run notes of each round; round 0 is the model before
     chosen: int = None      # the round whose model is returned; 0: the model before
     batches: int = None     # of training that fitted into the minutes
     before: object = None   # `EvalReport` of the first model, None without labels
     after: object = None    # `EvalReport` of the adapted one
     words: list = field(default_factory=list)       # `Word`s: a sample of the unlabeled crops
     labeled: list = field(default_factory=list)     # `Word`s: the labeled crops
-    errors: list = field(default_factory=list)      # (file, why) of sampled crops that cannot be opened
+    labels: dict = field(default_factory=dict)      # round: (confidences of its labels, which of them it kept); as `label_confidences`
     steps: list = field(default_factory=list)       # (what was done, seconds)
     settings: dict = field(default_factory=dict)    # what one needs to do it again
     left_out: list = field(default_factory=list)    # (name, why) of all crops that cannot be opened, labeled or not
-
-def _pair_up(before, after): # lists of `Reading`, of the same crops
-    "Readings before and after, crop by crop"
-    return [Word(b.path, b.text, a.text, b.confidence, a.confidence) for b, a in zip(before, after)]
-
-def _pair_rows(before, after, files): # two `EvalReport`s on the same words, and their image files
-    "The same of measured words, with what is written"
-    return [Word(str(f), b.reading, a.reading, b.confidence, a.confidence, b.text) for f, b, a in zip(files, before.rows, after.rows)]
 
 # %% ../nbs/13_demo.ipynb #bc00a67b
 def cer_change(
@@ -240,7 +232,6 @@ def honest(
         if sure: out.append(f'Of the {len(sure)} readings that call themselves at least 90 % sure, {_pc(np.mean([w.after == w.text for w in sure]))} are right.')
         out += [f'{_pc(x)} of the transcribed characters ({" ".join(c)}) are not in the charset {s.charset.name!r}: this model cannot write them, however well it reads.' for x, c in [_cannot_write(s)] if x]
     if s.chosen == 0 and s.batches != 0: out.append('By its own judgement, which sees no transcription, no round read this archive better than the model did before, so that model is returned unchanged.')
-    if s.errors: out.append(f'{len(s.errors)} of the sampled crops cannot be opened, the first: {s.errors[0][1]}')
     return out
 
 def _cannot_write(s):
@@ -278,6 +269,28 @@ def rounds_figure(
         if chosen is not None: ax.axvline(chosen, color='.7', lw=6, alpha=.4, zorder=0, label='chosen')
         ax.set(title=title, xlabel='round', ylabel='%', ylim=(0, None), xticks=[int(r['round']) for r in rounds])
         ax.legend(fontsize=8, frameon=False); ax.spines[['top', 'right']].set_visible(False)
+    return fig
+
+# %% ../nbs/13_demo.ipynb #2dde0651
+def label_confidences(
+    folder,     # run folder of a self-training
+) -> dict:      # {round: (confidences, bool array: kept)} of the first and the last round; empty where no labels were written
+    "How sure the labels of a run were"
+    files = sorted(Path(folder).glob('pseudo_labels/round-*.tsv'), key=lambda p: int(p.stem.split('-')[1]))
+    def read(p):
+        rows = [l.split('\t') for l in p.read_text(encoding='utf-8', errors='replace').splitlines()]
+        return np.array([float(r[2]) for r in rows]), np.array([r[3] == '1' for r in rows], bool)
+    return {int(p.stem.split('-')[1]): read(p) for p in dict.fromkeys([*files[:1], *files[-1:]])}
+
+def confidence_figure(
+    labels,     # what `label_confidences` returned
+):              # a matplotlib `Figure`
+    "Histograms of the confidence of labels, all and kept"
+    from matplotlib.figure import Figure
+    fig = Figure(figsize=(4.2 * len(labels), 2.4), dpi=100, layout='constrained')
+    for ax, (k, (conf, kept)) in zip(fig.subplots(1, len(labels), squeeze=False, sharey=True)[0], labels.items()):
+        ax.hist(conf, 20, (0, 1), color='.8', label='all'); ax.hist(conf[kept], 20, (0, 1), color='C0', label='kept to learn from')
+        ax.set(title=f'labels of round {k}', xlabel='confidence', ylabel='crops'); ax.legend(fontsize=8, frameon=False, loc='upper left'); ax.spines[['top', 'right']].set_visible(False)
     return fig
 
 # %% ../nbs/13_demo.ipynb #b84b1e3b
@@ -333,6 +346,8 @@ def _result_part(s: Story):
     fig = rounds_figure(s.rounds, s.chosen)
     if fig: out += [ft('h2', 'Round by round'), ft('img', void_=True, src=data_uri(fig), alt='Curves of error rates and confidence by round'),
                     ft('p', 'Round 0 is the model before. In each round the model labels the crops, keeps the labels it believes, and learns from them together with synthetic words.', cls='dim')]
+    if s.labels: out += [ft('h2', 'How sure the labels are'), ft('img', void_=True, src=data_uri(confidence_figure(s.labels)), alt='Histograms of the confidence of labels, first and last round'),
+                         ft('p', 'What a round does not keep is not sure enough, changes when the crop is stretched, is no known word, or is held out to judge with.', cls='dim')]
     return out
 
 def _changed_part(s: Story, n=24):
@@ -346,11 +361,10 @@ def _changed_part(s: Story, n=24):
 # %% ../nbs/13_demo.ipynb #ec875f4d
 def _word_part(s: Story, n=24, doubtful=12):
     "Crops with readings, and the most doubtful ones"
-    seen = [w for w in s.words if w.file not in {f for f, _ in s.errors}]
     shelf = lambda ws: ft('div', *[ft('figure', _crop(w.file), ft('figcaption', _reading(w.after), f' {_pc(w.sure)}')) for w in ws], cls='grid')
-    if not seen: return []
-    return [ft('h2', 'Crops and readings'), ft('p', f'A random sample of {min(n, len(seen))} crops that nobody transcribed, with the reading now and its confidence.'), shelf(_some(seen, n)),
-            ft('h2', 'Most doubtful'), ft('p', 'The readings with the lowest confidence: where a person should look first.'), shelf(sorted(seen, key=lambda w: w.sure)[:doubtful])]
+    if not s.words: return []
+    return [ft('h2', 'Crops and readings'), ft('p', f'A random sample of {min(n, len(s.words))} crops that nobody transcribed, with the reading now and its confidence.'), shelf(_some(s.words, n)),
+            ft('h2', 'Most doubtful'), ft('p', 'The readings with the lowest confidence: where a person should look first.'), shelf(sorted(s.words, key=lambda w: w.sure)[:doubtful])]
 
 def _left_part(s: Story):
     "Crops that cannot be opened, all of them"
@@ -394,7 +408,6 @@ def open_archive(
             n, left = unpack_tar(data, out/'archive')
             if left: say(f'{left} files of {data.name} are neither images nor label files and were left out.')
             name, data = data.stem, out/'archive'
-        elif not data.is_dir(): raise ValueError(f'{data}: no such folder or .tar file.')
     unl, lab = find_archive(out/'archive' if data is None else data)
     n, m = len(find_images(unl)), len(WordImages(lab)) if lab else 0
     about += f' {n:,} crops without transcription to learn from, {f"{m:,} others with one to measure with" if m else "none with one, so nothing can be measured"}.'
@@ -403,14 +416,34 @@ def open_archive(
     return s, unl, lab
 
 # %% ../nbs/13_demo.ipynb #c0bc654d
-def read_history(
-    path,       # history.csv of a run
-) -> list:      # of dicts; numbers are floats
-    "The rounds of a run"
-    def value(v):
-        try: return float(v)
-        except ValueError: return v
-    with open(path, newline='', encoding='utf-8') as f: return [{k: value(v) for k, v in r.items()} for r in csv.DictReader(f)]
+def told(
+    s: Story,       # of which name, origin and charset are known
+    model,          # model file that the run has written
+    unlabeled,      # folder of the crops it learned from
+    labeled=None,   # folder of those it was measured on, for their pictures
+    say=print,      # told of labeled crops that cannot be opened
+) -> Story:         # the same, with all that stands in the run folder
+    "Fill in what a self-training wrote down"
+    run = json.loads((run_dir(model)/'report.json').read_text(encoding='utf-8'))
+    lab = run.get('labeled', [])
+    s.rounds, s.chosen, s.batches, s.labels = run['rounds'], run['round'], run['provenance']['selftrain']['steps'], label_confidences(run_dir(model))
+    word = lambda at, r: Word(str(Path(at or '')/r['file']), r['before'], r['after'], r['sure_before'], r['sure'], r.get('text'))       # a whole path stays what it is
+    s.words, s.labeled = [word(unlabeled, r) for r in run['readings']], [word(labeled, r) for r in lab]
+    column = lambda k: [r[k] for r in lab]
+    if lab: s.before, s.after = (evaluate(column('text'), column(t), column(c), column('group'), column('file'), errors={r['file']: r['error'] for r in lab if r['error']}) for t, c in (('before', 'sure_before'), ('after', 'sure')))
+    s.settings, s.left_out = s.settings | _settings(run), _left_out(run, s.before, say)
+    return s
+
+def run_report(
+    rec,            # `Recognizer`: the adapted model
+    model,          # model file that the run has written
+    unlabeled,      # folder of the crops it learned from
+    labeled=None,   # folder of those it was measured on
+) -> Path:          # NAME.run/report.html
+    "Write the page of a self-training into its run folder"
+    with_, r = rec.provenance['selftrain'], run_dir(model)
+    s = Story(Path(model).stem, f'Crops from {unlabeled}.', False, with_['crops'], with_['minutes_used'], rec.charset)
+    return html_report(told(s, model, unlabeled, labeled, lambda *_: None), r/'report.html')
 
 # %% ../nbs/13_demo.ipynb #d1c327ea
 @contextmanager
@@ -436,30 +469,25 @@ def demo(
     "Adapt a model to an archive without transcriptions, measure, read, and write a report. Raises `ValueError` where that cannot work"
     if not minutes > 0: raise ValueError(f'Self-training for {minutes} minutes: give a number above 0 (4 is the default).')
     t0, rec = time.monotonic(), Recognizer.load(model)
+    if data is not None: there(Path(data))
     with demo_place(out, data) as out:
         s, unl, lab = open_archive(data, out, seed, minutes, rec.charset, say)
         s.steps.append(('find or draw the archive', time.monotonic() - t0))
-        sample, test = _some(find_images(unl), 1000, seed), WordImages(lab) if lab else None
-        with _step(s, 'measure and read with the model as it is'): s.before, first = _look(rec, test, sample, 'Before', say)
         say(f'Self-training for {minutes:g} minutes, without a transcription ...')
         try:
-            with _step(s, 'self-training'): new = selftrain(model, unl, out/'adapted.safetensors', minutes=minutes, labeled=lab, seed=seed, say=say)
+            with _step(s, 'self-training, measuring and reading before and after'): selftrain(model, unl, out/'adapted.safetensors', minutes=minutes, labeled=lab, seed=seed, say=say)
         except KeyboardInterrupt: say(f'A new demo begins anew. To go on with this one: hwr-selftrain --model {model} --unlabeled {unl} --out {out}/adapted.safetensors --minutes {minutes:g} --seed {seed} --resume'); raise
-        with _step(s, 'measure and read again'): s.after, last = _look(new, test, sample, 'After', say)
-        s.words, s.errors = _pair_up(first, last), [(r.path, r.error) for r in first if r.error]
-        s.labeled = _pair_rows(s.before, s.after, test.files) if test else []
-        run = json.loads((run_dir(out/'adapted.safetensors')/'report.json').read_text(encoding='utf-8'))
-        s.rounds, s.chosen, s.batches = read_history(run_dir(out/'adapted.safetensors')/'history.csv'), run['round'], run['provenance']['selftrain']['steps']
-        s.settings, s.left_out = _settings(out, data, minutes, seed, model, rec, run), _left_out(run, s.before, say)
+        s.settings = dict(command='hwr-demo' + ('' if data is None else f' --data {data}') + f' --minutes {minutes:g} --out {out}')
+        told(s, out/'adapted.safetensors', unl, lab, say)
         if failed is not None: failed += s.left_out
         return _tell_end(s, html_report(s, out/'report.html'), time.monotonic() - t0, say)
 
 # %% ../nbs/13_demo.ipynb #5c1e4601
-def _look(rec, test, sample, when, say=print):
-    "Measure (where there are labels) and read a sample: (`EvalReport` or None, list of `Reading`)"
-    rep = rec.evaluate(test) if test else None
-    if rep: say(f'{when}: CER {rep.table()[0][1]}, WER {rep.table()[0][2]}, 95 % intervals, on {rep.n} labeled crops.')
-    return rep, rec.read(sample)
+def there(data):
+    "Whether there is an archive, as far as one can see without unpacking. Raises `ValueError` where there is none"
+    if data.is_dir(): find_archive(data)
+    elif not data.is_file(): raise ValueError(f'{data}: no such folder or .tar file.')
+    elif not tarfile.is_tarfile(data): raise ValueError(f'{data}: not a tar file, or damaged or cut off.')
 
 def _left_out(run, rep, say):
     "(name, why) of all crops that cannot be opened; says which of the labeled ones, for of the others the self-training has spoken"
@@ -468,12 +496,10 @@ def _left_out(run, rep, say):
     if len(lab) > 20: say(f'left out {len(lab) - 20} more labeled ones; the report names them all')
     return lab + [(f'unlabeled/{n}', e) for n, e in run['left_out'].items() if e != 'blank']
 
-def _settings(out, data, minutes, seed, model, rec, run):
+def _settings(run):
     "What one needs to know to do it again"
-    args = '' if data is None else f' --data {data}'
     versions = {p: importlib.metadata.version(p) for p in ('torch', 'fastai', 'numpy', 'pillow')} | dict(hwr_nb=__version__, python=platform.python_version())
-    return dict(command=f'hwr-demo{args} --minutes {minutes:g} --out {out}', model=model, seed=seed, machine=f'{platform.machine()}, {os.cpu_count()} cores', versions=versions,
-                self_training=run['settings'], base_model={k: v for k, v in rec.provenance.items() if k not in ('versions', 'fonts')})
+    return dict(machine=f'{platform.machine()}, {os.cpu_count()} cores', versions=versions, self_training=run['settings'], base_model={k: v for k, v in run['provenance'].items() if k not in ('versions', 'fonts', 'selftrain', 'phase')})
 
 def _tell_end(s, path, seconds, say=print):
     "Verdict, a few readings, and where the report is"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MAX_COORDINATE', 'MAX_FILES', 'MAX_LINE', 'MAX_XML', 'MAX_DEPTH', 'GW_CODES', 'CVL_NAME', 'HWS_LISTS', 'READERS',
            'PAGE_PIXELS', 'Word', 'cut', 'Source', 'list_lines', 'iam_words', 'read_xml', 'outline', 'gw_text',
-           'svg_outlines', 'gw_words', 'cvl_words', 'listed_words', 'page_image', 'xml_words', 'page_words',
+           'svg_outlines', 'gw_words', 'cvl_words', 'agrees', 'listed_words', 'page_image', 'xml_words', 'page_words',
            'alto_words', 'rimes_xml_words', 'folder_words', 'detect_format', 'read_split', 'open_page', 'crop_word',
            'unusable', 'crop_name', 'Imported', 'write_words', 'import_words']
 
@@ -122,6 +122,7 @@ def find(self: Source,
     name: str,          # path from a file
     where: str,         # file and line it stands in, for errors
     base=None,          # folder of that file; None: the root
+    search=True,        # False: only where the path leads, not wherever a file has that name
 ) -> Path:              # None where there is no such image
     "The image meant by a path. Raises `ValueError` for a path that leaves the source, or fits two images equally"
     p = name.replace('\\', '/')
@@ -130,6 +131,7 @@ def find(self: Source,
         raise ValueError(f'{where}: the path {name[:80]!r} leaves {self.root.name or "the source"}; give the folder that holds all images as images.')
     for f in (self.root / rel, self.root / posixpath.normpath(p)):
         if f.suffix.lower() in EXTS and self.inside(f): return f
+    if not search: return self.root / rel if rel.lower().endswith(EXTS) and os.path.lexists(self.root / rel) else None       # a link that leads out is there, and is refused by name
     return self.by_name(posixpath.normpath(p), where)
 
 # %% ../nbs/14_importers.ipynb #319c0798
@@ -200,6 +202,7 @@ def read_xml(
     path: Path,         # XML file
 ) -> ET.Element:        # root; tags and attributes without their namespaces, the line number as attribute ' line'
     "An XML file from a stranger. Raises `ValueError` with the line number where it is broken, too large or declares entities"
+    if not path.is_file(): raise ValueError(f'{path}: is a pipe, a device or a link to nothing; take it away.')
     if (n := path.stat().st_size) > MAX_XML: raise ValueError(f'{path}: {n:,} bytes are more than the {MAX_XML:,} allowed for the description of a page.')
     p, tree, data, depth = expat.ParserCreate(), ET.TreeBuilder(), path.read_bytes(), 0
     local = lambda tag: tag.rpartition(':')[2]
@@ -299,6 +302,15 @@ def cvl_words(
         yield word
 
 # %% ../nbs/14_importers.ipynb #f6905e5f
+def agrees(
+    src: Source,        # where the image was found
+    path: Path,         # the image
+    name: str,          # path by which a list calls it
+) -> bool:
+    "Whether the image may be the one meant: the same last folder, unless one of the two has none"
+    own, named = path.relative_to(src.root).parts[:-1], posixpath.normpath(name.replace('\\', '/')).lower().split('/')[:-1]
+    return not own or not named or own[-1].lower() == named[-1]
+
 def listed_words(
     src: Source,        # folder with the list, or the list
     patterns=('gr*truth*.txt',),    # names the list may have
@@ -315,6 +327,7 @@ def listed_words(
         else: ids = ()
         stem, ext = posixpath.splitext(f[0].replace('\\', '/'))
         path = src.find(f[0], f'{lst}, line {n}')
+        if path and not agrees(src, path, f[0]): path = None
         yield Word(path, None, f[1].strip() if len(f) == 2 else '', posixpath.dirname(posixpath.normpath(stem)), '', posixpath.normpath(stem), where=where, ids=ids)
 
 # %% ../nbs/14_importers.ipynb #d6b5828f
@@ -327,8 +340,10 @@ def page_image(
     name = (name or '').strip().replace('\\', '/')
     if re.match(r'/|[A-Za-z]:|\w+://', name): name = posixpath.basename(name)       # a place on another machine
     base = file.parent if file.resolve().is_relative_to(src.real) else None
-    found = src.find(name, file.name, base) if name else None
-    return found or src.find(f'{file.stem}.png', file.name)
+    if name and base and (beside := file.parent.parent / name).suffix.lower() in EXTS and not (file.parent / name).is_file() and src.inside(beside): return beside     # of one of several documents, each with its page/
+    others = lambda f: any(x.is_file() and not x.samefile(file) for d in ('', 'page', 'alto') for x in [f.parent / d / f'{f.stem}.xml'])      # it has a description of its own
+    for n, b in ((name, base), (f'{file.stem}.png', None)):
+        if n and (found := src.find(n, file.name, b)) and (found.parent == file.parent or not others(found)): return found
 
 def xml_words(
     src: Source,        # folder with XML files, or one of them
@@ -386,6 +401,7 @@ def alto_words(
     file: Path,         # the XML file, for errors and its place
 ) -> list:              # of `Word`s
     "Words of one ALTO file"
+    if sum(p.find('.//String') is not None for p in root.iter('Page')) > 1: raise ValueError(f'{file}: describes several pages, but an image of one; save each page as a file of its own.')
     img = page_image(src, root.findtext('.//sourceImageInformation/fileName'), file)
     unit, found = (root.findtext('.//MeasurementUnit') or 'pixel').strip(), []
     for page in root.iter('Page'):
@@ -431,7 +447,7 @@ def folder_words(
     lab = src.path if src.path.is_file() else next((p for p in (src.path/'labels.tsv', src.path/'labels.csv') if p.is_file()), None)
     rows = [(r.file, r.text, r.group, r.page) for r in read_labels(lab)] if lab else [(f.relative_to(src.root).as_posix(), '', '', '') for f in find_images(src.root)]
     for file, text, group, page in rows:
-        yield Word(src.find(file, str(lab)) if lab else src.root/file, None, text, group, page, posixpath.splitext(file)[0], where=lab.name if lab else file)
+        yield Word(src.find(file, str(lab), search=False) if lab else src.root/file, None, text, group, page, posixpath.splitext(file)[0], where=lab.name if lab else file)
 
 # %% ../nbs/14_importers.ipynb #8184011a
 HWS_LISTS = 'IIIT-HWS*.txt', '*_ann.txt', 'ann/*.txt'
@@ -470,6 +486,7 @@ def detect_format(
 def read_split(
     split,              # file with a name per line, or a list of names
     src: Source,        # where the file may lie as well
+    folders=False,      # names keep their folders: the same name may stand in several
 ) -> set:               # of names
     "The names in a split. Raises `ValueError` where there is none"
     if isinstance(split, (str, Path)):
@@ -477,7 +494,10 @@ def read_split(
         if path is None: raise ValueError(f'{split}: no such file; a split is a file with a name per line, or a list of names.')
         names = [l.split()[0] for _, l in list_lines(path) if not l.startswith('#')]
     else: names = list(split)
-    ids = {re.sub(r'\.(?:\w{3,4})$', '', n.replace('\\', '/').split('/')[-1]) if n.lower().endswith(EXTS + ('.xml',)) else n for n in names}
+    def bare(n):
+        p = posixpath.normpath(n.replace('\\', '/'))
+        return posixpath.splitext(p if folders else posixpath.basename(p))[0] if n.lower().endswith(EXTS + ('.xml',)) else p if folders else n
+    ids = {bare(n) for n in names if n}
     if not ids: raise ValueError(f'{split}: no names in this split.')
     return ids
 
@@ -613,17 +633,17 @@ def import_words(
     if format not in READERS: raise ValueError(f'{format!r} is not a format; {", ".join(READERS)} are.')
     if err and format != 'iam': raise ValueError(f'err is for iam; {format} has no such mark.')
     if out.exists() and (not out.is_dir() or any(out.iterdir())): raise ValueError(f'{out}: there already, and not empty; give a new folder.')
-    ids = read_split(split, src) if split is not None else None
-    tmp = Path(os.path.abspath(out))
-    tmp = tmp.with_name(f'.{tmp.name}.{os.getpid()}.tmp')
+    ids = read_split(split, src, format in ('folder', 'rimes', 'hws')) if split is not None else None
+    real = Path(os.path.realpath(out))
+    tmp = real/f'.{os.getpid()}.tmp' if real.is_dir() else real.with_name(f'.{real.name}.{os.getpid()}.tmp')      # a folder that is there may be a disk of its own
     res = Imported(tmp, format)
     try:
         tmp.mkdir(parents=True)
         write_words(READERS[format](src, **({'err': True} if err else {})), src, res, ids, labels)
         if not res.n: raise ValueError(f'{source}: nothing to import ({format}); ' + (f'{res.left_out.total():,} left out, the first because of {res.first}' if res.left_out else 'no words in it') +
                                        ('.' if not res.other else f'; {res.other:,} words are not in the split.'))
-        if out.exists(): out.rmdir()
-        os.replace(tmp, out)
+        for f in sorted(tmp.iterdir(), key=lambda f: f.name == 'labels.tsv') if real.is_dir() else (): os.replace(f, real/f.name)
+        if not real.is_dir(): os.replace(tmp, real)
     finally: shutil.rmtree(tmp, ignore_errors=True)
     res.out = out
     return res

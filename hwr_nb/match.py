@@ -15,6 +15,7 @@ from .data import collate, ink_image
 from .fonts import FontBook
 from .model import in_batches
 from .synth import WordSynth
+from .text import Charset
 
 # %% ../nbs/09b_match.ipynb #5e56ba7f
 def hand(
@@ -71,7 +72,7 @@ def font_distances(
     for f in fonts:
         words = [t for t in common if set(t) <= f.chars]
         if not words: far.append(np.inf); continue
-        synth = WordSynth(OnlyThese(words), FontBook([f], {f.style: 1}), style, seed, ''.join(sorted(set(''.join(words)))), n)
+        synth = WordSynth(OnlyThese(words), FontBook([f], {f.style: 1}), style, seed, Charset(sorted(set(''.join(words)))), n)
         drawn = [(ink_image(a), t) for a, t in (synth[i] for i in range(n))]
         feats, texts = hand(net, [a for a, _ in drawn]), np.array([t for _, t in drawn])
         far.append(float(np.mean([(((feats[texts == t].mean(0) - real[t]) / sd) ** 2).mean() for t in sorted(set(texts.tolist()))])))

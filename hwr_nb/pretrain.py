@@ -239,8 +239,10 @@ def after_fit(self: Checkpoint): self.release()
 def read(self: Checkpoint) -> dict:
     "The saved state. Raises `ValueError` where it cannot be read"
     try:
-        with warnings.catch_warnings(): warnings.simplefilter('ignore'); s = torch.load(self.path, weights_only=True)
-    except Exception as e: raise ValueError(f'{self.path} cannot be read ({type(e).__name__}); delete it to begin anew.') from None
+        with warnings.catch_warnings(): warnings.simplefilter('ignore'); s = torch.load(self.path, weights_only=True, map_location='cpu')
+    except Exception as e:
+        if isinstance(e, OSError) and e.strerror: raise         # not ours, or a disk that fails: nothing to delete for
+        raise ValueError(f'{self.path} cannot be read ({type(e).__name__}); delete it to begin anew.') from None
     if not (isinstance(s, dict) and {'args', 'model', 'opt', 'ema', 'ema_steps', 'smooth', 'step', 'seconds', 'cbs'} <= set(s)):
         raise ValueError(f'{self.path} is not the state of a run of this version; delete it to begin anew.')
     return s
@@ -258,6 +260,7 @@ def load(self: Checkpoint, learn):
         learn.ema.learn = learn; learn.ema.restart(); learn.ema.avg.load_state_dict(s['ema']); learn.ema.steps = s['ema_steps']
         for c in learn.cbs:
             if c.name in s['cbs']: c.load_state(s['cbs'][c.name])
+    except torch.cuda.OutOfMemoryError: raise
     except (RuntimeError, KeyError, TypeError, ValueError): raise ValueError(f'{self.path} does not fit the network of this version; delete it to begin anew.') from None
     learn.budget.step, learn.budget.spent, self.smooth = s['step'], s['seconds'], s['smooth']
 
@@ -392,5 +395,6 @@ def finish(learn, out, valid, state, synth, init=None, spelling=None):
                       init_hash=sha(Path(init).read_bytes()) if init else None)
     prov['held_out'], cal = held_out(net, valid, learn.charset)
     save_model(out, net, learn.charset, cal, prov)
+    rec = Recognizer.load(out)
     state.unlink(missing_ok=True)
-    return Recognizer.load(out)
+    return rec

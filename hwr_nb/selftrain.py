@@ -6,7 +6,7 @@
 __all__ = ['RARE', 'LENGTHS', 'TWICE', 'FEWEST', 'SOUND', 'LOOKING', 'PIECES', 'SPELLING', 'REPORTED', 'vocabulary', 'plausible',
            'select', 'kind', 'balance', 'settle', 'label', 'MixedWords', 'judge', 'luck', 'PseudoLabels', 'renewed',
            'selftrain', 'run_rounds', 'learn_words', 'expected_words', 'lexicon_of', 'figures_of', 'load_crops',
-           'corrected', 'finish_rounds']
+           'corrected', 'measured', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, json, math, re, time
@@ -58,7 +58,7 @@ LENGTHS = (1, 2, 3, 4, 6, 8)     # lower ends of the length classes
 def select(
     texts,              # list of readings
     conf,               # array of confidences, 0..1
-    stable,             # array of bool: the same reading on the distorted crop
+    stable,             # array of bool: the same reading at both widths
     known,              # array of bool: plausible
     share=.6,           # share of each length class that may be kept
     sure=.97,           # confidence from which a stable reading that is no known word is kept
@@ -259,6 +259,7 @@ def look(self: PseudoLabels,
         self.lab = new if due.all() else renewed(self.lab, new, due)
         held = self.part(self.lab)
     if self.base is None: self.base = self.lab['plain']
+    if not last and self.rows and self.rows[-1]['round'] == self.round: return self.rows[-1]       # resumed within a round, whose model has been judged as it was when the round began
     held = self.checked(held)
     score = judge(held, len(set(t for t, h in zip(self.base, self.held) if h)))
     row = dict(round=self.round, seconds=round(self.learn.budget.seconds, 1), score=score, confidence=float(held['conf'].mean()),
@@ -333,7 +334,9 @@ def before_epoch(self: PseudoLabels):
     "Begin a round: label, choose, and give the loader its words"
     t = time.monotonic()
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve, turns=self.turns)
-    self.look(); self.choose(); self.tell()
+    self.look()
+    self.saved |= dict(rows=list(self.rows), best=self.best, base=self.base, top=self.top)      # what was judged stays judged
+    self.choose(); self.tell()
     if self.round == 0 and not self.trusted and self.rows[0]['score'] < SOUND:
         self.say(f'Only {self.rows[0]["score"]:.0%} of the letters are in readings that look sound, too few to learn from: is the archive in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
         raise CancelFitException()
@@ -401,13 +404,14 @@ def selftrain(
         torch.manual_seed(seed)
         names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say)
         test = WordImages(labeled) if labeled is not None and not rank() else None
+        measure = figures_of(test, rec.net.args['height'], say) if test else None
+        trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
         words, langs = once(expected_words, words, rec, inks, say)
         synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 512)
         left = learn_words(rec, synth, valid, minutes, steps, seed, resume, say)
         synth.fonts = once(matched, rec, inks, synth.fonts, say)
-        trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
-                          measure=figures_of(test, rec.net.args['height'], say) if test else None, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
+                          measure=measure, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
         budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, bs=bs, lr=lr, corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk))))
         learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
@@ -531,7 +535,13 @@ def corrected(
     return {n: t for n, t in said.items() if n not in odd and n not in long}, {name[f] for f in junk if f in name}
 
 # %% ../nbs/10_selftrain.ipynb #21424908
-REPORTED = 2000     # crops, at most, among which the report looks for changed and doubtful readings
+REPORTED = 1000     # crops, at most, whose readings before and after are in the report
+
+def measured(start, rec, test):
+    "Error rates of the model that came and of the one that is returned, and what they read in each labeled crop"
+    b, a = start.evaluate(test), rec.evaluate(test)
+    return dict(before=b.to_dict(), after=a.to_dict(), labeled=[dict(file=f, text=x.text, group=x.group, before=x.reading, sure_before=x.confidence, after=y.reading, sure=y.confidence, error=x.error)
+                                                                for f, x, y in zip(test.names(), b.rows, a.rows)])
 
 def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     "Write report.json and, last of all, the model of the best round"
@@ -544,13 +554,11 @@ def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     with_ = {n: v for n, v in provenance(pl.synth, model_hash=learn.checkpoint.args['model']).items() if n != 'fonts'}
     prov = dict(base.provenance) | dict(phase='selftrain', selftrain=with_ | dict(settings, round=k, improved=better, steps=learn.budget.step, minutes_used=round(learn.budget.seconds / 60, 1)))
     rec = Recognizer(net.cpu().half().float(), learn.charset, base.calibration, prov)       # with 16 bits, as the file will have it
-    some = slice(None, None, -(-len(pl.inks) // REPORTED))
-    final = rec.read_inks(pl.inks[some])
-    changed = sorted(((c, n, a, b) for n, a, (b, c) in zip(pl.names[some], pl.base[some], final) if a != b), reverse=True)
+    some, start = slice(None, None, -(-len(pl.inks) // REPORTED)), Recognizer.load(settings['model'])
+    both = zip(pl.names[some], *(r.read_inks(pl.inks[some]) for r in (start, rec)))
     report = dict(settings=settings, rounds=pl.rows, round=k, improved=better, left_out=bad, provenance=prov,
-                  changed=[dict(file=n, before=a, after=b, confidence=c) for c, n, a, b in changed[:60]],
-                  doubtful=[dict(file=n, text=t, confidence=c) for c, n, t in sorted((c, n, t) for n, (t, c) in zip(pl.names[some], final))[:40]])
-    if test is not None: report |= dict(after=rec.evaluate(test).to_dict())
+                  readings=[dict(file=n, before=b, sure_before=round(p, 4), after=a, sure=round(q, 4)) for n, (b, p), (a, q) in both])
+    if test is not None: report |= measured(start, rec, test)
     with atomic_write(run_dir(out) / 'report.json', 'w') as f: json.dump(report, f, indent=1, ensure_ascii=False)
     save_model(out, rec.net, learn.charset, base.calibration, prov)
     state.unlink(missing_ok=True)

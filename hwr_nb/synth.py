@@ -344,11 +344,11 @@ def contact_sheet(
     text='Handwriting 1754',    # what each font writes
     cols=4,                 # fonts per row
 ) -> Image.Image:           # 'L'
-    "Every font of a book in one picture, each writing the same text with its name below"
+    "Every font of a book in one picture, each writing the same text, or letters where it cannot write that, with its name below"
     book = FontBook.load(fonts)
     ims = []
     for f in book.fonts:
-        ims.append(255 - typeset(f, text))
+        ims.append(255 - typeset(f, text if f.draws(text) else ''.join(sorted(c for c in f.chars if c.isalpha()))[:16] or text))
     return word_grid(ims, cols, (230, 40), [f'{Path(f.path).stem} ({f.style})' for f in book.fonts])
 
 # %% ../nbs/03_synth.ipynb #e1af587f

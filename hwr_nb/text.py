@@ -6,7 +6,7 @@
 __all__ = ['nfc', 'graphemes', 'fold', 'Charset']
 
 # %% ../nbs/00_text.ipynb #bb4514db
-import difflib, unicodedata, regex
+import difflib, os, unicodedata, regex
 from collections import Counter
 from pathlib import Path
 from fastcore.basics import patch
@@ -152,7 +152,7 @@ def load(cls:Charset,
     if not isinstance(x, (str, Path)): return cls(x)
     s = str(x)
     if s in _named: return cls.named(s)
-    if isinstance(x, Path) or (len(s)<256 and '\0' not in s and Path(s).is_file()): return _charset_file(cls, Path(s))
+    if isinstance(x, Path) or os.path.isfile(s): return _charset_file(cls, Path(s))
     if regex.search(r'\.\w{1,4}$|.[/\\]', s) and not regex.search(r'\s', s) and len(s)<256 and len(set(s))<len(s):
         raise FileNotFoundError(f"no charset file {s!r}: give an existing file, 'en', 'latin', or each character once")
     near = difflib.get_close_matches(s.lower(), _named, 1, .6) or [n for n in _named if s.lower().startswith(n)]

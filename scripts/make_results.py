@@ -3,7 +3,6 @@ import argparse, json, os, platform, sys
 from pathlib import Path
 import numpy as np
 from hwr_nb.data import WordImages, atomic_write
-from hwr_nb.demo import read_history
 from hwr_nb.pretrain import run_dir
 from hwr_nb.recognize import Recognizer
 from hwr_nb.text import graphemes
@@ -24,9 +23,9 @@ def main():
     run, test = run_dir(a.model), WordImages(a.labeled)
     report = json.loads((run/'report.json').read_text(encoding='utf-8'))
     s, base, new = report['settings'], Recognizer.load(report['settings']['model']), Recognizer.load(a.model)
-    keep = lambda r: {k: v for k, v in r.evaluate(test).to_dict().items() if k in ('n', 'cer', 'wer', 'cer_ci', 'wer_ci', 'folded')}
-    rounds = [{k: int(r[k]) if k == 'round' else r[k] for k in ('round', 'seconds', 'score', 'confidence', 'kept', 'cer', 'wer') if k in r} for r in read_history(run/'history.csv')]
-    if 'cer' not in rounds[0]: sys.exit(f'{run}/history.csv has no error rates: run hwr-selftrain with --labeled, which only measures.')
+    keep = lambda r: {k: v for k, v in r.evaluate(test).to_dict().items() if k in ('n', 'cer', 'wer', 'cer_ci', 'wer_ci', 'folded', 'ece')}
+    rounds = [{k: round(r[k], 6) if isinstance(r[k], float) else r[k] for k in ('round', 'seconds', 'score', 'confidence', 'kept', 'cer', 'wer') if k in r} for r in report['rounds']]
+    if 'cer' not in rounds[0]: sys.exit(f'{run}/report.json has no error rates: run hwr-selftrain with --labeled, which only measures.')
     chars = [c for t in test.texts for c in graphemes(new.charset.clean(t))]
     outside = sum(c not in new.charset for c in chars) / len(chars)             # what this model cannot write, however well it reads
     d = dict(title=a.title, real=a.unlabeled is None, before=keep(base), after=keep(new), minutes=s['minutes'], seed=s['seed'], command=a.command, machine=a.machine, chosen=report['round'], charset=new.charset.name, outside=round(outside, 4), rounds=rounds)

@@ -636,7 +636,7 @@ def test_report_escapes_what_comes_from_files(tmp_path):
     words = [Word(str(f), EVIL, EVIL + '!', .5, .7, EVIL), Word(EVIL, EVIL, '', .5, .1, 'x')]
     b, a = (evaluate([w.text for w in words], [getattr(w, k) for w in words], [.5, .5], groups=[EVIL, 'x'], files=[EVIL, 'x']) for k in ('before', 'after'))
     rounds = [dict(round=float(k), score=.1*k, kept=.5, confidence=.5) for k in range(2)]
-    page = html_report(Story(EVIL, EVIL, False, 3, 1., Charset(LETTERS, EVIL), rounds, 1, 400, b, a, words, words, [(EVIL, EVIL)], [(EVIL, 1.)], {EVIL: EVIL, 'deep': {EVIL: [EVIL]}}), tmp_path/'r.html').read_text(encoding='utf-8')
+    page = html_report(Story(EVIL, EVIL, False, 3, 1., Charset(LETTERS, EVIL), rounds, 1, 400, b, a, words, words, {}, [(EVIL, 1.)], {EVIL: EVIL, 'deep': {EVIL: [EVIL]}}), tmp_path/'r.html').read_text(encoding='utf-8')
     tags, urls, handlers = set(), [], []
     class P(HTMLParser):
         def handle_starttag(self, t, attrs):
@@ -649,12 +649,12 @@ def test_demo_with_bad_crops(tiny, tmp_path, monkeypatch):
     "bad crops in an archive for hwr-demo | a text named .png among the labeled crops and one among the others, the training replaced by one that changes nothing | the story is told to its end; the terminal and the report name both, the last line counts them, exit 1"
     import hwr_nb.demo as D
     from hwr_nb.recognize import Recognizer
-    def learn(model, unlabeled, out, say=None, **kw):
-        out.write_text('model'); D.run_dir(out).mkdir(); (D.run_dir(out)/'history.csv').write_text('round,confidence\n0,0.5\n')
-        from hwr_nb.selftrain import load_crops
-        bad = load_crops(unlabeled, 32, say)[2]
-        (D.run_dir(out)/'report.json').write_text(json.dumps(dict(settings={}, round=0, provenance=dict(selftrain=dict(steps=0)), left_out=bad)))
-        return Recognizer.load(tiny.model)
+    def learn(model, unlabeled, out, labeled, say=None, **kw):
+        from hwr_nb.data import WordImages
+        from hwr_nb.selftrain import load_crops, measured
+        out.write_text('model'); D.run_dir(out).mkdir(); rec = Recognizer.load(tiny.model)
+        report = dict(settings={}, rounds=[dict(round=0, confidence=.5)], round=0, provenance=dict(selftrain=dict(steps=0)), left_out=load_crops(unlabeled, 32, say)[2], readings=[])
+        (D.run_dir(out)/'report.json').write_text(json.dumps(report | measured(rec, rec, WordImages(labeled))))
     monkeypatch.setattr(D, 'Recognizer', SimpleNamespace(load=lambda m: Recognizer.load(tiny.model))); monkeypatch.setattr(D, 'selftrain', learn)
     (tmp_path/'a'/'labeled').mkdir(parents=True); (tmp_path/'a'/'unlabeled').mkdir(); labeled(tiny, tmp_path/'a'/'labeled', '0.png\tthe\n1.png\tit\n')
     for k in range(10): shutil.copy(tiny.good, tmp_path/'a'/'unlabeled'/f'{k}.png')

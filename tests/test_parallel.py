@@ -106,7 +106,7 @@ def test_selftrain_shares_pseudo_labels(hwr, small, parrot, tmp_path):
     out = tmp_path/'mine.safetensors'
     r = together(hwr, 'selftrain', '--model', parrot, '--unlabeled', small.crops, '--labeled', small.crops, '--out', out, '--minutes', .1, '--rounds', 2, '--words', small.words)
     assert r.stdout.count('round 1:')==1 and len(re.findall(r'round \d is returned', r.stdout))==1
-    assert files(tmp_path)=={'mine.safetensors', *(f'mine.run/{f}' for f in ('history.csv', 'report.json', 'pseudo_labels/round-1.tsv', 'pseudo_labels/round-2.tsv'))}
+    assert files(tmp_path)=={'mine.safetensors', *(f'mine.run/{f}' for f in ('history.csv', 'report.json', 'report.html', 'pseudo_labels/round-1.tsv', 'pseudo_labels/round-2.tsv'))}
     rows = [l.split('\t') for l in (tmp_path/'mine.run'/'pseudo_labels'/'round-1.tsv').read_text().splitlines()]
     assert [x[0] for x in rows]==sorted(p.name for p in small.crops.glob('*.png')) and {x[1] for x in rows}=={'a'}
     assert len(json.loads((tmp_path/'mine.run'/'report.json').read_text())['rounds'])==3
