@@ -83,7 +83,7 @@ def ink_map(
     small = im.resize((max(1, w // 4), max(1, h // 4)), Image.Resampling.BOX)
     s = np.sort(np.asarray(small), None)
     lo, mid, hi = (int(s[int(q * (len(s) - 1))]) for q in (.02, .5, .98))
-    if mid < 100 and hi - mid > 2 * (mid - lo) and hi - mid > 60: im, small = ImageOps.invert(im), ImageOps.invert(small)
+    if mid < 150 and hi - mid > max(30, 2 * (mid - lo)): im, small = ImageOps.invert(im), ImageOps.invert(small)
     paper = small.filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.BoxBlur(2)).resize((w, h), Image.Resampling.BILINEAR)
     a = np.asarray(paper).astype(np.int16) - np.asarray(im)
     np.clip(a, 0, 255, out=a)

@@ -265,6 +265,17 @@ def test_selftrain_on_a_full_disk(hwr, small, parrot, tmp_path):
     assert len((run/'history.csv').read_text().splitlines())==4      # a header and three looks: what was lost is written with the next line
 
 @linux
+def test_output_that_nobody_takes(hwr, small, parrot, tmp_path):
+    "standard output that is full, or closed | hwr-selftrain > /dev/full; hwr-corpus >&- | one line, and the training goes on to its model and its page; a closed one is no matter; exit 0"
+    run = lambda *cmd, **kw: subprocess.run(list(map(str, cmd)), cwd=hwr.away, env=env, stderr=subprocess.PIPE, text=True, timeout=300, **kw)
+    with open('/dev/full', 'w') as full: r = run(hwr.bin/'hwr-selftrain', '--model', parrot, '--unlabeled', small.crops, '--labeled', small.crops, '--out', tmp_path/'m.safetensors', '--rounds', 1, '--words', small.words, '--minutes', .05, stdout=full)
+    assert r.returncode==0 and r.stderr.endswith('(No space left on device); the work goes on\n') and r.stderr.count('\n')==1, r.stderr
+    page = (tmp_path/'m.run'/'report.html').read_text(encoding='utf-8')
+    assert (tmp_path/'m.safetensors').exists() and 'How sure the labels are' in page and 'On 24 labeled crops' in page and 'no such file' not in page
+    r = run('sh', '-c', 'exec "$@" >&-', 'sh', hwr.bin/'hwr-corpus', small.text, '--out', tmp_path/'w.tsv')
+    assert (r.returncode, r.stderr)==(0, '') and (tmp_path/'w.tsv').exists()
+
+@linux
 @pytest.mark.parametrize('sig', [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_one_line(hwr, small, tmp_path, sig):
     code, out, err = stop_when_under_way(hwr, sig, 'synth', '--out', tmp_path/'many', '--n', 200_000, '--words', small.words, '--workers', 2)

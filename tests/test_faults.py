@@ -233,6 +233,19 @@ def test_odd_names(tiny, tmp_path):
     assert code==0 and len(out.splitlines())==5 and r'line\nbreak.png' in out
     assert '\x1b' not in cli('read', tmp_path, '--model', tmp_path/'\x1b[31m.safetensors')[2]
 
+@linux
+def test_names_on_a_terminal(tiny, tmp_path):
+    "a file name with terminal codes, read at a terminal | hwr-read in a pseudo terminal | the codes are shown and do nothing; in a file or a pipe the name stays as it is"
+    import pty
+    name = '\x1b]0;title\x07.png'
+    (tmp_path/'c').mkdir(); shutil.copy(tiny.good, tmp_path/'c'/name)
+    script = tmp_path/'hwr-read'; script.write_text('import sys\nfrom hwr_nb.cli import hwr_read\nsys.exit(hwr_read())')
+    ours, theirs = pty.openpty()
+    r = subprocess.run([sys.executable, script, tmp_path/'c', '--model', tiny.model], env=env | dict(PYTHONPATH=str(root)), stdout=theirs, stderr=subprocess.PIPE, text=True); os.close(theirs)
+    got = os.read(ours, 10_000).decode(); os.close(ours)
+    assert r.returncode==0 and '\x1b' not in got and '\x07' not in got and r'\x1b]0;title\x07.png' in got, (got, r.stderr)
+    assert name in cli('read', tmp_path/'c', '--model', tiny.model)[1]
+
 def test_same_name_in_two_folders(tiny, tmp_path):
     "one name in two folders | 1/a.png and 2/a.png | two rows, told apart by their folders; labels too"
     for k in '12': (tmp_path/k).mkdir(); shutil.copy(tiny.good, tmp_path/k/'a.png')
