@@ -341,6 +341,7 @@ def show_confusions(self:EvalReport,
     ax.imshow(m, cmap='Blues')
     for i,j in zip(*m.nonzero()): ax.text(j, i, m[i,j], ha='center', va='center', fontsize=8, color='white' if m[i,j]>m.max()/2 else 'black')
     ax.set(xticks=range(len(chars)), yticks=range(len(chars)), xticklabels=names, yticklabels=names, xlabel='read', ylabel='written')
+    for t in [*ax.get_xticklabels(), *ax.get_yticklabels()]: t.set_family(['DejaVu Serif', 'DejaVu Sans'])        # I and l differ in the one, ∅ is in the other
     return fig
 
 # %% ../nbs/07_metrics.ipynb #74dcaf47

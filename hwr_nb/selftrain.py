@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['RARE', 'LENGTHS', 'TWICE', 'FEWEST', 'SOUND', 'LOOKING', 'PIECES', 'SPELLING', 'REPORTED', 'vocabulary', 'plausible',
-           'select', 'kind', 'balance', 'settle', 'label', 'MixedWords', 'judge', 'luck', 'PseudoLabels', 'renewed',
-           'selftrain', 'run_rounds', 'learn_words', 'expected_words', 'lexicon_of', 'figures_of', 'load_crops',
-           'corrected', 'measured', 'finish_rounds']
+           'select', 'kind', 'balance', 'settle', 'label', 'MixedWords', 'judge', 'luck', 'contents', 'PseudoLabels',
+           'renewed', 'selftrain', 'run_rounds', 'learn_words', 'expected_words', 'lexicon_of', 'figures_of',
+           'load_crops', 'corrected', 'measured', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, json, math, re, time
@@ -177,6 +177,15 @@ def luck(
     d = n * (np.asarray(lab['good'], float) - np.asarray(base['good'], float))
     return float(2 * np.sqrt(((d - d.mean()) ** 2).sum()) / n.sum()) if len(n) else 0.
 
+# %% ../nbs/10_selftrain.ipynb #2cd3b15d
+def contents(
+    texts,      # readings of an archive
+    known,      # bool for each: plausible
+) -> str:
+    "What an archive seems to hold, in a sentence"
+    kinds = ['nothing' if not t else 'numbers' if k and any(c.isdigit() for c in t) else 'known words' if k else 'other signs' for t, k in zip(texts, known)]
+    return 'The first readings: ' + ', '.join(f'{kinds.count(k) / len(kinds):.0%} {k}' for k in ('known words', 'numbers', 'other signs', 'nothing') if k in kinds) + '.'
+
 # %% ../nbs/10_selftrain.ipynb #828619f2
 FEWEST = 10     # crops to learn from
 SOUND = .1      # score of the model as it came, below which it is not let loose on an archive
@@ -337,6 +346,7 @@ def before_epoch(self: PseudoLabels):
     self.look()
     self.saved |= dict(rows=list(self.rows), best=self.best, base=self.base, top=self.top)      # what was judged stays judged
     self.choose(); self.tell()
+    if self.round == 0: self.say(contents(self.lab['texts'], self.lab['known']))
     if self.round == 0 and not self.trusted and self.rows[0]['score'] < SOUND:
         self.say(f'Only {self.rows[0]["score"]:.0%} of the letters are in readings that look sound, too few to learn from: is the archive in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
         raise CancelFitException()

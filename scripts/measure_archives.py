@@ -1,9 +1,9 @@
 """How does self-training fare on small and odd archives? Runs it on each and writes nbs/results/archives/SET.json.
 
-    python scripts/measure_archives.py DATA/gw [--minutes 4] [--only NAME ...]
+    python scripts/measure_archives.py DATA/gw [--minutes 4] [--only NAME ...] [--model base-latin --beside DATA/copiste]
 
-DATA/gw holds `unlabeled/` and `labeled/`. The small archives are the first crops of one shuffle of it; the odd ones are half of 600 of its crops, or drawn: junk (a fifth are blank, scribbled on, or two words), digits (only numbers in one simulated
-hand), and Russian words, which the charset cannot write, in a printed font where no shipped one has the letters. Rows are written as they come and replaced when run again; labels are only measured.
+DATA/gw holds `unlabeled/` and `labeled/`. The small archives are the first crops of one shuffle of it; the odd ones are made of 600 of its crops, or drawn: junk (a fifth are blank, scribbled on, or two words), two languages (half of the crops from the
+archive `--beside`, measured on the first one), digits (only numbers in one simulated hand), and Russian words, which the charset cannot write, in a printed font where no shipped one has the letters. Rows are written as they come and replaced when run again; labels are only measured.
 """
 import argparse, json, tempfile
 from pathlib import Path
@@ -40,35 +40,37 @@ def spoil(files, to, rng):
         im.save(to/f'{k:05}.png')
     return to
 
-def archives(data, tmp):
+def archives(data, tmp, beside=None):
     "(name, files or folder, labeled folder or None) of each archive"
     rng = np.random.default_rng(7)
     files, labeled = sorted((data/'unlabeled').glob('*.png')), data/'labeled'
     files = [files[i] for i in rng.permutation(len(files))]
-    for n in (50, 200, 1000): yield f'{n:,} crops', (lambda n=n: files[:n]), lambda: labeled
+    for n in (50, 200, 1000, 5000):
+        if n <= len(files): yield f'{n:,} crops', (lambda n=n: files[:n]), lambda: labeled
     def junk(): (d := tmp/'junk').mkdir(); return spoil(files[:600], d, rng)
     def numbers(rng): return sample_number(rng)
     digits, russian = tmp/'digits', tmp/'script'
     def lot(d, *a): d.mkdir(exist_ok=True); return drawn(d, *a)
     signs = '0123456789.,/-:stndrh'
     yield '600 crops, a fifth junk', junk, lambda: labeled
+    if beside: yield f'600 crops, half of them from {beside.name}', (lambda: files[:300] + sorted((beside/'unlabeled').iterdir())[:300]), lambda: labeled
     yield '600 numbers', (lambda: lot(digits, numbers, 600, 3, signs)), lambda: lot(digits, numbers, 200, 3, signs, True)
     words = 'и в не на что быть весь это как она они мы этот который мочь человек наш один время рука дело жизнь день слово место вопрос лицо друг страна город дом работа сила конец'.split()
     yield '600 Russian words', (lambda: lot(russian, WordDistribution(words, np.ones(len(words))), 600, 4, ''.join(sorted(set(''.join(words)))))), lambda: None
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('data', type=Path); p.add_argument('--model', default='base'); p.add_argument('--minutes', type=float, default=4); p.add_argument('--only', nargs='*')
+    p.add_argument('data', type=Path); p.add_argument('--model', default='base'); p.add_argument('--minutes', type=float, default=4); p.add_argument('--only', nargs='*'); p.add_argument('--beside', type=Path)
     a = p.parse_args()
     to = Path(__file__).resolve().parent.parent/'nbs'/'results'/'archives'/f'{a.data.name}.json'
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
-        for name, crops, labeled in archives(a.data, tmp):
+        for name, crops, labeled in archives(a.data, tmp, a.beside):
             if a.only and name not in a.only: continue
             said, out = [], tmp/'m.safetensors'
             try: selftrain(a.model, crops(), out, minutes=a.minutes, labeled=labeled(), seed=1, say=said.append)
             except ValueError as e: said.append(str(e))
-            row = dict(name=name, minutes=a.minutes, said=said)
+            row = dict(name=name, model=a.model, minutes=a.minutes, said=said)
             if out.exists():
                 report = json.loads((tmp/'m.run'/'report.json').read_text(encoding='utf-8'))
                 rounds = report['rounds']
