@@ -607,6 +607,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'hwr_nb.selftrain.plausible': ('selftrain.html#plausible', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.renewed': ('selftrain.html#renewed', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.run_rounds': ('selftrain.html#run_rounds', 'hwr_nb/selftrain.py'),
+                                  'hwr_nb.selftrain.sample': ('selftrain.html#sample', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.select': ('selftrain.html#select', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.selftrain': ('selftrain.html#selftrain', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.settle': ('selftrain.html#settle', 'hwr_nb/selftrain.py'),

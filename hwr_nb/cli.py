@@ -80,6 +80,7 @@ def _flush():
     try: sys.stdout.flush()
     except OSError: os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
+# %% ../nbs/12_cli.ipynb #ac39745b
 def command(
     f, # what the command does
 ): # the same as a `call_parse` command
@@ -206,6 +207,7 @@ def hwr_pretrain(
     rec = pretrain(out, words, _book(fonts, charset), charset, minutes=minutes, steps=steps, seed=seed, resume=resume, device=device, say=progress)
     progress(f'{out}: {rec}')
 
+# %% ../nbs/12_cli.ipynb #0778dc37
 @command
 def hwr_selftrain(
     unlabeled:Annotated[Path, _need], # folder of word crops, searched with all below it

@@ -426,6 +426,7 @@ def told(
     "Fill in what a self-training wrote down"
     run = json.loads((run_dir(model)/'report.json').read_text(encoding='utf-8'))
     lab = run.get('labeled', [])
+    s.unlabeled = run['settings'].get('crops', s.unlabeled)         # of very many a part
     s.rounds, s.chosen, s.batches, s.labels = run['rounds'], run['round'], run['provenance']['selftrain']['steps'], label_confidences(run_dir(model))
     word = lambda at, r: Word(str(Path(at or '')/r['file']), r['before'], r['after'], r['sure_before'], r['sure'], r.get('text'))       # a whole path stays what it is
     s.words, s.labeled = [word(unlabeled, r) for r in run['readings']], [word(labeled, r) for r in lab]

@@ -384,6 +384,7 @@ def held_out(net, valid, charset):
     (wer, cal), (_, fast) = calibrated(LOOKS), calibrated(LOOKS[:1])
     return dict(fonts=sorted({f.family for f in valid.fonts.fonts}), words=len(valid), wer=wer, trust=trust), dict(cal, fast=fast)
 
+# %% ../nbs/09_pretrain.ipynb #2e145f76
 def finish(learn, out, valid, state, synth, init=None, spelling=None):
     "The lesson of the speller; measure and calibrate the averaged weights on held-out synthetic words, write the model, remove the resume file"
     from hwr_nb.recognize import Recognizer
