@@ -324,6 +324,7 @@ def from_tsv(cls:WordDistribution,
         if w.split()!=[w]: raise ValueError(f"{path}, line {i}: {w[:40]!r} is not one word: {fix}")
         cnt[nfc(w)] += n
     if not cnt: raise ValueError(f"{path} is empty: {fix}")
+    if sum(cnt.values())<len(cnt): least = min(cnt.values()); cnt = Counter({w:n/least for w,n in cnt.items()})       # shares of a text, not counts
     d = _from_counter(cnt, name or Path(path).name.split('.')[0])
     d.file = str(path)
     return d
@@ -353,7 +354,7 @@ def _counted(path):
     with open(path, encoding='utf-8-sig', errors='replace') as f: head = f.read(1<<16)
     if len(head)==1<<16: head = head[:head.rfind('\n')+1]
     some = [l for l in head.split('\n')[:100] if l.strip()]
-    return sum(regex.fullmatch(r'\S+\t[\d.]+(e[-+]?\d+)?\s*', l, regex.I) is not None for l in some)>len(some)/2       # a heading, or a damaged line, is for `from_tsv` to name
+    return sum(regex.fullmatch(r'\S+[\t,;] *[\d.]+(e[-+]?\d+)?\s*|\s*\d+\s+\p{L}\S*\s*', l, regex.I) is not None for l in some)>len(some)/2       # a heading, a damaged line, or a list of another form is for `from_tsv` to name
 
 @patch(cls_method=True)
 def load(cls:WordDistribution,
@@ -475,9 +476,13 @@ def languages(
 def expected(cls:WordDistribution,
     charset, # of the recognizer: anything `Charset.load` takes
 )->WordDistribution: # the words to expect where nobody has named any
-    "The shipped English words for a charset of ASCII letters, else words of English, French, German, Spanish and Italian alike"
-    if all(c.isascii() for c in Charset.load(charset).chars if c.isalpha()): return cls.default()
-    return cls.mixed(dict.fromkeys(EUROPEAN, 1.))
+    "The shipped English words for a charset of ASCII letters; for one that can write them words of English, French, German, Spanish and Italian alike, else of the languages that need its other letters"
+    cs = Charset.load(charset)
+    if all(c.isascii() for c in cs.chars if c.isalpha()): return cls.default()
+    able = written_with(cs)
+    langs = EUROPEAN if set(EUROPEAN)<=set(able) else [l for l in able if l not in written_with('en')]
+    if not langs: warnings.warn(f"no language is known that the charset {cs.name!r} is for, so words of {', '.join(EUROPEAN)} are taken: better name your own")
+    return cls.mixed(dict.fromkeys(langs or EUROPEAN, 1.))
 
 # %% ../nbs/01_corpus.ipynb #bc4e3e7f
 class NgramModel:
@@ -511,7 +516,7 @@ def fit(cls:NgramModel,
     grams,key = defaultdict(dict),np.zeros(len(at), np.int64)
     for k in range(order):                             # n-grams of k+1 characters, from their end backwards
         _,first,key = np.unique(key*len(codes)+x[at-k], return_index=True, return_inverse=True)
-        for j,c in zip(at[first].tolist(), np.bincount(key, wts[at]).tolist()): grams[text[j-k:j]][text[j]] = round(c, 3)
+        for j,c in zip(at[first].tolist(), np.bincount(key, wts[at]).tolist()): grams[text[j-k:j]][text[j]] = max(round(c, 3), .001)
     return cls(order, dict(grams))
 
 # %% ../nbs/01_corpus.ipynb #32165c4e

@@ -32,10 +32,12 @@ MAX_PIXELS = 40_000_000     # of one crop; a whole page at 400 dpi has 15 millio
 class _Unfit(ValueError): "A sentence that names the file already"
 
 def open_image(
-    src,                # path of an image file, a Pillow image, or a uint8 array [h, w] or [h, w, 3]
+    src,                # path of an image file, a Pillow image, or an array [h, w], [h, w, 3] or [h, w, 4], uint8 or, without colors, also of other types, as Pillow takes it
 ) -> Image.Image:       # 'L', 0 black to 255 white
     "Any usual image as grey. Raises `ValueError` naming the file and what is wrong with it"
-    if isinstance(src, np.ndarray): return Image.fromarray(src).convert('L')
+    if isinstance(src, np.ndarray):
+        try: return _grey(Image.fromarray(src))
+        except (TypeError, ValueError): raise ValueError(f'an array of shape {list(src.shape)} and type {src.dtype} is no image; give uint8 [h, w] or [h, w, 3].') from None
     if isinstance(src, Image.Image): return _grey(ImageOps.exif_transpose(src))
     def no(why): raise _Unfit(f'{src}: {why}') from None
     try:
@@ -64,8 +66,11 @@ def _grey(im):
         return Image.fromarray((a.clip(0, top) * (255 / top)).astype(np.uint8))
     if 'transparency' in im.info or im.mode in ('RGBA', 'LA', 'PA'):
         im = im.convert('RGBA')
-        im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
+        cover, im = im.getchannel('A'), Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
+        if _flat(im.convert('L')) and not _flat(cover): return ImageOps.invert(cover)       # white ink on nothing
     return im.convert('L')
+
+def _flat(im): lo, hi = im.getextrema(); return hi - lo < 8
 
 # %% ../nbs/04_data.ipynb #356ad10b
 HEIGHT = 32     # of an ink image, pixels
@@ -215,7 +220,7 @@ def read_labels(
         if len(r) < 2 or not r[0].strip() or not r[1].strip():
             raise ValueError(f'{path}, line {n}: expected a file name, a tab and a text, got {chr(9).join(r)[:60]!r}.')
         rows.append(Label(r[0].strip(), nfc(r[1].strip()), *(c.strip() for c in r[2:4])))
-        if (k := seen.setdefault(rows[-1].file, n)) != n: raise ValueError(f'{path}, line {n}: {rows[-1].file!r} has a label in line {k} already; keep one of the two.')
+        if (k := seen.setdefault(os.path.normpath(rows[-1].file), n)) != n: raise ValueError(f'{path}, line {n}: {rows[-1].file!r} has a label in line {k} already; keep one of the two.')
     if not rows: raise ValueError(f'{path}: no labels in it.')
     return rows
 
@@ -389,12 +394,12 @@ class WordDL(DataLoader):
     def to(self, device): self.device = torch.device(device); return self
 
     def show_batch(self,
-        b=None,         # a batch; None: the next one
+        b=None,         # a batch; None: the first one, made anew, since training goes on with the next
         max_n=12,       # words shown
     ):                  # a Pillow picture
         "The first words of a batch as the network gets them, with their texts"
         from hwr_nb.synth import word_grid
-        x, w, y = b or next(iter(self))
+        x, w, y = b or next(iter(DataLoader(self.dataset, batch_size=None)))
         return word_grid([255 - x[i, 0, :, :w[i]].numpy() for i in range(min(max_n, len(x)))], 6, (150, 32), [self.charset.decode(t.tolist()) for t in y[:max_n]])
 
 # %% ../nbs/04_data.ipynb #8d04c23c

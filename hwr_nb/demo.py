@@ -8,7 +8,7 @@ __all__ = ['HANDS', 'HASTY', 'WANTED', 'MARK', 'OURS', 'unseen_hand', 'make_arch
            'confidence_figure', 'html_report', 'open_archive', 'told', 'run_report', 'demo', 'there']
 
 # %% ../nbs/13_demo.ipynb #204b69e4
-import base64, csv, importlib.metadata, io, json, os, platform, shutil, tarfile, time
+import base64, csv, importlib.metadata, io, json, os, platform, shlex, shutil, tarfile, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -197,7 +197,7 @@ def verdict(
     s: Story,
 ) -> str:
     "In a sentence or two, whether self-training helped"
-    if s.batches == 0: return 'The model could read too little of this archive to learn from it, so nothing was learned and it is returned unchanged: is the archive in a script and a language that it knows?'
+    if s.batches == 0 and len(s.rounds) < 2: return 'The model could read too little of this archive to learn from it, so nothing was learned and it is returned unchanged: is the archive in a script and a language that it knows?'
     few = '' if s.batches is None or s.batches >= 100 else f' Only {s.batches} batches of training fitted into {s.minutes:g} minutes, where several hundred are needed: give it more minutes, or a machine with less else to do.'
     return (_unmeasured(s) if s.before is None else _measured(s)) + few
 
@@ -258,7 +258,7 @@ def rounds_figure(
 ):              # a matplotlib `Figure`; None where there are fewer than two rounds
     "Error rates (where measured) and the model's own view, round by round"
     from matplotlib.figure import Figure
-    names = [{'cer': 'CER', 'wer': 'WER'}, {'score': 'stable and plausible', 'confidence': 'mean confidence', 'kept': 'kept to learn from'}]
+    names = [{'cer': 'CER', 'wer': 'WER'}, {'sound': 'stable and plausible', 'confidence': 'mean confidence', 'kept': 'kept to learn from'}]
     line = lambda k: [(int(r['round']), 100 * r[k]) for r in rounds if isinstance(r.get(k), float)]
     parts = [(t, [(v, line(k)) for k, v in n.items() if line(k)]) for t, n in zip(('errors', 'what the model sees itself'), names)]
     parts = [p for p in parts if p[1]]
@@ -278,7 +278,7 @@ def label_confidences(
     "How sure the labels of a run were"
     files = sorted(Path(folder).glob('pseudo_labels/round-*.tsv'), key=lambda p: int(p.stem.split('-')[1]))
     def read(p):
-        rows = [l.split('\t') for l in p.read_text(encoding='utf-8', errors='replace').splitlines()]
+        rows = [l.split('\t') for l in p.read_text(encoding='utf-8', errors='replace').split('\n') if l]
         return np.array([float(r[2]) for r in rows]), np.array([r[3] == '1' for r in rows], bool)
     return {int(p.stem.split('-')[1]): read(p) for p in dict.fromkeys([*files[:1], *files[-1:]])}
 
@@ -477,8 +477,11 @@ def demo(
         say(f'Self-training for {minutes:g} minutes, without a transcription ...')
         try:
             with _step(s, 'self-training, measuring and reading before and after'): selftrain(model, unl, out/'adapted.safetensors', minutes=minutes, labeled=lab, seed=seed, say=say)
-        except KeyboardInterrupt: say(f'A new demo begins anew. To go on with this one: hwr-selftrain --model {model} --unlabeled {unl} --out {out}/adapted.safetensors --minutes {minutes:g} --seed {seed} --resume'); raise
-        s.settings = dict(command='hwr-demo' + ('' if data is None else f' --data {data}') + f' --minutes {minutes:g} --out {out}')
+        except KeyboardInterrupt:
+            go_on = ['hwr-selftrain', '--model', model, '--unlabeled', unl, '--out', out/'adapted.safetensors', '--minutes', f'{minutes:g}', '--seed', seed, '--resume']
+            if (out/'adapted.resume').exists(): say('A new demo begins anew. To go on with this one: ' + shlex.join(map(str, go_on)))
+            raise
+        s.settings = dict(command=shlex.join(['hwr-demo', *([] if data is None else ['--data', str(data)]), '--minutes', f'{minutes:g}', '--out', str(out)]))
         told(s, out/'adapted.safetensors', unl, lab, say)
         if failed is not None: failed += s.left_out
         return _tell_end(s, html_report(s, out/'report.html'), time.monotonic() - t0, say)

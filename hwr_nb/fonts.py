@@ -235,19 +235,21 @@ def split(self:FontBook,
         held_out=.1, # family names to hold out, or the fraction of families (above 0, below 1)
         seed:int=0,  # which families a fraction takes
     )->tuple: # (train, held): two FontBooks without a family in common
-    "Split by family, a fraction taking its share of each style. Raises ValueError for unknown names or an empty side"
+    "Split by family, a fraction taking its share of each style, but never all of it. Raises ValueError for unknown names or an empty side"
     if isinstance(held_out, (int,float)):
         if not 0 < held_out < 1: raise ValueError(f'held_out is a fraction between 0 and 1 or family names, not {held_out}')
         rng, style, names = np.random.default_rng(seed), {f.family: f.style for f in self.fonts}, set()
         for s in STYLES:
             fams = sorted(k for k,v in style.items() if v==s)
-            names |= set(rng.permutation(fams)[:max(1, round(held_out*len(fams)))].tolist())
+            names |= set(rng.permutation(fams)[:min(max(1, round(held_out*len(fams))), len(fams)-1)].tolist())
     else: names = {held_out} if isinstance(held_out, str) else set(held_out)
     unknown = sorted(names-set(self.families))
     if unknown: raise ValueError(f'no family named {", ".join(unknown)} in {self!r}: `.families` lists them')
     sides = [f for f in self if f.family not in names], [f for f in self if f.family in names]
     if not all(sides): raise ValueError(f'a split needs a family on each side: {len(names)} of {len(self.families)} families are held out')
-    return tuple(FontBook(s, self.style_weights, name=f'{self.name}, {n}') for s,n in zip(sides, ('train','held out')))
+    own = not np.allclose(self.weights, _style_weights(self.fonts, self.style_weights))       # as `weighted` gave them
+    books = [FontBook(s, self.style_weights, name=f'{self.name}, {n}') for s,n in zip(sides, ('train','held out'))]
+    return tuple(b.weighted([f.weight for f in s]) if own and any(f.weight for f in s) else b for b,s in zip(books, sides))
 
 # %% ../nbs/02_fonts.ipynb #88e828c1
 @patch

@@ -314,8 +314,8 @@ def by_group(self:EvalReport): # DataFrame: `group` ('' if unknown), `n` words, 
 def by_length(self:EvalReport,
     starts:tuple=(1,2,3,4,5,7,9,12), # reference length in graphemes at which each class begins, rising
 ): # DataFrame: `length` (such as '5-6'), `n` words, `chars`, `cer`, `wer`; classes without words are left out
-    "Error rates of short and of long words; a class '0' holds empty references"
-    names = {0:'0', **{a:str(a) if b==a+1 else f'{a}-{b-1}' for a,b in zip(starts, starts[1:])}, starts[-1]:f'{starts[-1]}+'}
+    "Error rates of short and of long words; a class '0' holds empty references, or what is shorter than the first class"
+    names = {0:'0' if starts[0]<2 else f'0-{starts[0]-1}', **{a:str(a) if b==a+1 else f'{a}-{b-1}' for a,b in zip(starts, starts[1:])}, starts[-1]:f'{starts[-1]}+'}
     t = _table(self.rows, lambda r: max([s for s in (0,*starts) if s<=len(graphemes(r.text))]))
     t = t.sort_values('key', ignore_index=True).rename(columns=dict(key='length'))
     return t.assign(length=t.length.map(names))

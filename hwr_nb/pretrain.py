@@ -35,7 +35,7 @@ def training_fonts(
     "Fonts to train on and fonts to measure with"
     book = FontBook.load(fonts, charset=charset)
     named = [f for f in HELD_OUT if f in book.families]
-    held = named if len(named) > 4 else .1         # of a folder with other fonts, a tenth of the families
+    held = named if 4 < len(named) <= len(book.families) / 4 else .1         # of a folder with other fonts, a tenth of the families
     return book.split(held) if len(book.families) >= 5 else (book, book)
 
 # %% ../nbs/09_pretrain.ipynb #5c08178e

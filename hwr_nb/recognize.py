@@ -140,7 +140,7 @@ def open_inks(
     for i, it in enumerate(items):
         try: inks.append(ink_image(it, height))
         except ValueError as e: inks.append(None); errors[i] = str(e)
-        except Exception as e: inks.append(None); errors[i] = f'{it}: cannot be read ({type(e).__name__}: {e}).'
+        except Exception as e: inks.append(None); errors[i] = f'{it if isinstance(it, (str, Path)) else type(it).__name__}: cannot be read ({type(e).__name__}: {e}).'
     return inks, errors
 
 def opened(items, height, block):
@@ -156,7 +156,7 @@ def opened(items, height, block):
 
 # %% ../nbs/11_recognize.ipynb #b30858fe
 def _evaluate(self,
-    words: WordImages,  # labeled crops
+    words: WordImages,  # labeled crops, or their folder
     lexicon=None,       # as `read`: the same figures again with a lexicon, reported apart
     seed=0,             # of the bootstrap
     fast=False,         # as `read`
@@ -164,7 +164,8 @@ def _evaluate(self,
     "CER, WER, intervals, loss, speed and calibration on labeled crops. Raises `ValueError` without labels"
     from hwr_nb.metrics import evaluate
     from hwr_nb.pretrain import made, sha
-    if words.texts is None: raise ValueError(f'{words.folder}: no labels.tsv there, so nothing can be measured; read it instead.')
+    if not isinstance(words, WordImages): words = WordImages(words)
+    if words.texts is None: raise ValueError(f'{words.folder or "The files given"}: no labels.tsv there, so nothing can be measured; read it instead.')
     groups, names, loss = next((g for g in (words.groups, words.pages) if any(g)), None), words.names(), self._loss(words)
     def count(with_, **kw):
         t, rs = time.perf_counter(), self.read(words, with_, fast)
@@ -217,7 +218,7 @@ class SoftLexicon:
         "How much of running text a word is, in any case; where the list lacks it, how often its parts around hyphens and apostrophes would meet"
         f = fold(text)
         if not f or any(c.isdigit() for c in f): return SIGNS
-        return UNSEEN + (self.shares.get(f) or math.prod(self.shares.get(p, 0.) for p in map(fold, re.split("[-']", text)) if p))
+        return UNSEEN + (self.shares.get(f) or math.prod(self.shares.get(p, 0.) for p in map(fold, re.split("[-‐'’]", text)) if p))
 
 # %% ../nbs/11_recognize.ipynb #d794e6d2
 @patch
@@ -247,7 +248,7 @@ def decode(self: SoftLexicon,
 def with_rest(
     words,      # `WordDistribution`
     charset,    # `Charset`
-    numbers=.05,# their share, as the n-gram model weighs words (by the square roots of their counts)
+    numbers=.05,# their share, as the n-gram model weighs words (by the square roots of their counts); more in a list of few counts, as each counts once at least
     parts=.02,  # share of the parts of words that a line's end has broken
     capitals=.2,# count of a small word with a capital, against its own, at least
 ):              # `WordDistribution`

@@ -56,6 +56,7 @@ class SynthStyle:
             if k.startswith('p_'):
                 if not 0 <= v <= 1: raise ValueError(f'SynthStyle {k} is a probability from 0 to 1, not {v!r}.')
             elif len(v) != 2 or v[0] > v[1]: raise ValueError(f'SynthStyle {k} is a pair (lowest, highest), not {v!r}.')
+            elif v[0] < (least := dict(pen=.05, margin=0.).get(k, -math.inf)): raise ValueError(f'SynthStyle {k} begins at {least:g} or more, not at {v[0]!r}.')
 
     def narrow(self,
         rng,            # random generator (`np.random.Generator`) that picks the point

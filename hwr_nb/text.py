@@ -132,6 +132,7 @@ _en = ('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789' '!"#$%&\
 _latin = (_en + 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŒŠŴŶŸŽẞ' 'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþœšŵŷÿžßſ'
           '«»„“”‘’–—…¿¡€§°ºª·')
 _named = dict(en=_en, latin=_latin)
+_languages = frozenset('ar bg bn ca cs da de el es fa fi fil fr he hi hr hu id is it ja ko lt lv mk ms nb nl no pl pt ro ru sk sl sr sv ta tr uk ur vi zh french german deutsch spanish italian dutch portuguese polish czech hungarian swedish danish norwegian finnish turkish greek russian'.split())
 
 @patch(cls_method=True)
 def named(cls:Charset,
@@ -153,11 +154,12 @@ def load(cls:Charset,
     s = str(x)
     if s in _named: return cls.named(s)
     if isinstance(x, Path) or os.path.isfile(s): return _charset_file(cls, Path(s))
-    if regex.search(r'\.\w{1,4}$|.[/\\]', s) and not regex.search(r'\s', s) and len(s)<256 and len(set(s))<len(s):
+    if regex.search(r'\.\w{1,4}$|.[/\\]', s) and not regex.search(r'\s', s) and len(s)<256 and (len(set(s))<len(s) or regex.search(r'\w{2}\.\w{2,4}$', s)):
         raise FileNotFoundError(f"no charset file {s!r}: give an existing file, 'en', 'latin', or each character once")
     near = difflib.get_close_matches(s.lower(), _named, 1, .6) or [n for n in _named if s.lower().startswith(n)]
     if s.isalpha() and len(s)<=12 and near:
         raise ValueError(f"there is no charset named {s!r}, did you mean {near[0]!r}? For exactly these characters use Charset({s!r})")
+    if s.lower() in _languages: raise ValueError(f"{s!r} is a language, not a charset: give 'en', 'latin' (Western European letters) or a file of its characters")
     return cls(s)
 
 # %% ../nbs/00_text.ipynb #c9ea6656

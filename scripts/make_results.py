@@ -5,11 +5,12 @@ import numpy as np
 from hwr_nb.data import WordImages, atomic_write
 from hwr_nb.pretrain import run_dir
 from hwr_nb.recognize import Recognizer
+from hwr_nb.review import untsv
 from hwr_nb.text import graphemes
 
 def readings(run, base, new, folder):
     "The crops whose reading changed, in random order: [{file, rounds: {'before': reading, 'after': reading}}]"
-    files = [l.split('\t')[0] for l in (run/'pseudo_labels'/'round-1.tsv').read_text(encoding='utf-8').splitlines()]
+    files = [untsv(l.split('\t')[0]) for l in (run/'pseudo_labels'/'round-1.tsv').read_text(encoding='utf-8').split('\n') if l]
     first, last = ([r.text for r in m.read([folder/f for f in files])] for m in (base, new))
     changed = [i for i in np.random.default_rng(0).permutation(len(files)) if first[i] != last[i]]
     return [dict(file=files[i], rounds={'before': first[i], 'after': last[i]}) for i in changed]       # between them are labels, read with a lexicon
@@ -24,7 +25,7 @@ def main():
     report = json.loads((run/'report.json').read_text(encoding='utf-8'))
     s, base, new = report['settings'], Recognizer.load(report['settings']['model']), Recognizer.load(a.model)
     keep = lambda r: {k: v for k, v in r.evaluate(test).to_dict().items() if k in ('n', 'cer', 'wer', 'cer_ci', 'wer_ci', 'folded', 'ece')}
-    rounds = [{k: round(r[k], 6) if isinstance(r[k], float) else r[k] for k in ('round', 'seconds', 'score', 'confidence', 'kept', 'cer', 'wer') if k in r} for r in report['rounds']]
+    rounds = [{k: round(r[k], 6) if isinstance(r[k], float) else r[k] for k in ('round', 'seconds', 'score', 'sound', 'confidence', 'kept', 'cer', 'wer') if k in r} for r in report['rounds']]
     if 'cer' not in rounds[0]: sys.exit(f'{run}/report.json has no error rates: run hwr-selftrain with --labeled, which only measures.')
     chars = [c for t in test.texts for c in graphemes(new.charset.clean(t))]
     outside = sum(c not in new.charset for c in chars) / len(chars)             # what this model cannot write, however well it reads
