@@ -69,7 +69,6 @@ def _grey(im):
         cover, im = im.getchannel('A'), Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
         if _flat(im.convert('L')) and not _flat(cover): return ImageOps.invert(cover)       # white ink on nothing
     return im.convert('L')
-
 def _flat(im): lo, hi = im.getextrema(); return hi - lo < 8
 
 # %% ../nbs/04_data.ipynb #356ad10b

@@ -248,8 +248,7 @@ class PseudoLabels(Callback):
     ):
         if rounds < 1: raise ValueError(f'rounds must be 1 or more, not {rounds}.')
         store_attr()
-        self.folder = Path(folder) if folder else None
-        self.held = np.zeros(len(inks), bool)
+        self.folder, self.held = Path(folder) if folder else None, np.zeros(len(inks), bool)
         self.trusted, self.junk = dict(trusted or {}), set(junk)
         free = np.array([i for i, n in enumerate(names) if n not in self.trusted and n not in self.junk], int)
         words_ = len(inks) - sum(n in self.junk for n in names)

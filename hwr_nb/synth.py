@@ -64,11 +64,9 @@ class SynthStyle:
     ) -> 'SynthStyle':  # one writer, one pen, one kind of paper
         "A style whose ranges are narrow and lie somewhere inside this one's"
         def cut(r):
-            w = (r[1] - r[0]) * share
-            lo = rng.uniform(r[0], r[1] - w)
+            lo = rng.uniform(r[0], r[1] - (w := (r[1] - r[0]) * share))
             return (float(lo), float(lo + w))
-        d = {k: v if k.startswith('p_') else cut(v) for k, v in asdict(self).items()}
-        return SynthStyle(**{**d, 'p_clean': 0., 'p_ruled': 0.})
+        return SynthStyle(**{k: v if k.startswith('p_') else cut(v) for k, v in asdict(self).items()} | dict(p_clean=0., p_ruled=0.))
 
 # %% ../nbs/03_synth.ipynb #7fa9e06c
 XH = 18.   # x-height in pixels at which words are typeset before they are bent into shape
