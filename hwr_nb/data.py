@@ -65,8 +65,7 @@ def _grey(im):
         top = next((t for t in ((1,) if im.mode == 'F' else ()) + DEPTHS if a.max() <= t), DEPTHS[-1])
         return Image.fromarray((a.clip(0, top) * (255 / top)).astype(np.uint8))
     if 'transparency' in im.info or im.mode in ('RGBA', 'LA', 'PA'):
-        im = im.convert('RGBA')
-        cover, im = im.getchannel('A'), Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
+        cover, im = (a := im.convert('RGBA')).getchannel('A'), Image.alpha_composite(Image.new('RGBA', im.size, 'white'), a)
         if _flat(im.convert('L')) and not _flat(cover): return ImageOps.invert(cover)       # white ink on nothing
     return im.convert('L')
 def _flat(im): lo, hi = im.getextrema(); return hi - lo < 8

@@ -442,11 +442,9 @@ def selftrain(
     with run_place(out, resume) as (out, state):
         torch.manual_seed(seed)
         names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say)
-        test = measure = None
-        def to_measure():
-            nonlocal test, measure
-            test = WordImages(labeled); measure = figures_of(test, rec.net.args['height'], say)
-        if labeled is not None: once(to_measure)
+        opened = []
+        if labeled is not None: once(lambda: opened.extend([t := WordImages(labeled), figures_of(t, rec.net.args['height'], say)]))       # in the first process
+        test, measure = opened or (None, None)
         trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
         some = sample(names, minutes, {*trusted, *junk}, seed, say)
         names, inks = [names[i] for i in some], [inks[i] for i in some]
