@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'DEPTHS', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE', 'EVEN', 'FOREIGN', 'STEP',
            'STRETCH', 'open_image', 'ink_map', 'strokes', 'framed', 'ink_image', 'stretched', 'atomic_write', 'tsv',
-           'Label', 'read_labels', 'find_images', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream',
-           'WordDL', 'word_dls']
+           'Label', 'read_labels', 'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'column_mask',
+           'BucketStream', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
 import csv, io, os
@@ -257,6 +257,17 @@ def find_images(
     return sorted(found)
 
 # %% ../nbs/04_data.ipynb #a45bcae0
+def respelled(
+    paths,              # list of `Path`
+) -> list:              # of `Path`
+    "The same paths; where no such file is there, but one whose name is the same but for composed accents (a Mac takes them apart), that one"
+    known = {}
+    def one(p):
+        if os.path.isfile(p) or p.name.isascii() or not os.path.isdir(p.parent): return p
+        if p.parent not in known: known[p.parent] = {nfc(n): n for n in os.listdir(p.parent)}
+        return p.with_name(known[p.parent].get(nfc(p.name), p.name))
+    return [one(p) for p in paths]
+
 class WordImages:
     "The crops of a folder, with texts where a label file gives them: `wi[i]` is a grey image and its text or None"
     def __init__(self,
@@ -269,7 +280,7 @@ class WordImages:
         if labels == 'auto': labels = next((p for p in (self.folder/'labels.tsv', self.folder/'labels.csv') if p.is_file()), None)
         if labels is None: self.files = find_images(folder); return
         rows = read_labels(labels)
-        self.files = [self.folder / r.file for r in rows]
+        self.files = respelled([self.folder / r.file for r in rows])
         gone = [r.file for r, f in zip(rows, self.files) if not os.path.isfile(f)]
         if gone: raise ValueError(f'{labels}: {len(gone)} of {len(rows)} files are not there, the first {gone[0]!r}; names are relative to {self.folder}.')
         self.texts, self.groups, self.pages = ([getattr(r, a) for r in rows] for a in ('text', 'group', 'page'))
@@ -356,13 +367,15 @@ def endless(self: BucketStream):
     "Shuffled batches without end; each worker process draws chunks of its own"
     per, size, total = self.chunk * self.reuse, self.chunk * self.bs, len(self.source)
     info = get_worker_info()
-    w, nw = (info.id, info.num_workers) if info else (0, 1)
-    for c in range(self.start // per + w, 1 << 40, nw):
+    w, nw = ((info.id + self.start) % info.num_workers, info.num_workers) if info else (0, 1)      # workers take turns: whose is next?
+    done = max(0, -(-(self.start - w) // nw))                                                       # batches that this one has given
+    first = w + nw * (done // per)
+    for c in range(first, 1 << 40, nw):
         idx = np.arange(c * size, (c + 1) * size) % total
         if total < size * 100: idx = np.random.default_rng((self.seed, c)).permutation(np.resize(np.arange(total), max(size, total)))[:size]
         k, n = self.share
         items = [self.sample(int(i)) for i in idx[k * size // n:(k + 1) * size // n]]
-        yield from islice(self.shuffled(items, c), max(0, self.start - c * per), None)
+        yield from islice(self.shuffled(items, c), done % per if c == first else 0, None)
 
 @patch
 def shuffled(self: BucketStream, items, c):
@@ -422,7 +435,10 @@ def word_dls(
     train, valid = (WordImages(d) if isinstance(d, (str, Path)) else d for d in (train, valid))
     charset = Charset.load(charset or getattr(train, 'charset', None) or 'en')
     for d in (train, valid):
-        if isinstance(d, WordImages) and d.texts is None: raise ValueError(f'{d.folder}: no labels.tsv there, and nothing to learn from or measure with; see `selftrain` for unlabeled images.')
+        if not isinstance(d, WordImages): continue
+        if d.texts is None: raise ValueError(f'{d.folder}: no labels.tsv there, and nothing to learn from or measure with; see `selftrain` for unlabeled images.')
+        odd = [(f, t) for f, t in zip(d.files, d.texts) if not charset.covers(t)]
+        if odd: raise ValueError(f'{len(odd):,} of {len(d):,} labels in {d.folder} have characters outside the charset {charset.name!r}, the first {odd[0][1]!r} of {odd[0][0].name}: give a charset that has them, cut crops of several words apart, or leave these out.')
     dls = [WordDL(BucketStream(train, charset, bs, reuse=reuse, seed=seed, start=start, n=n, share=share, stretch=stretch), workers)]
     if valid is not None: dls.append(WordDL(BucketStream([] if share[0] else valid, charset, bs, shuffle=False)))
     return DataLoaders(*dls, device=torch.device(device))

@@ -20,6 +20,7 @@ from functools import partial
 import numpy as np
 import torch
 warnings.filterwarnings('ignore', category=FutureWarning, module='torch.jit')
+from fastcore.basics import patch
 from fastcore.foundation import L
 import fastai.callback.progress         # gives a `Learner` its `no_bar`
 from fastai.callback.core import Callback, CancelFitException, CancelStepException
@@ -55,12 +56,15 @@ class Bf16(Callback):
     order = 75      # after `Budget` and all others that may cancel a batch: nobody would leave autocast then
     def __init__(self,
         on=None,    # True, False, or None: ask `bf16_pays`
-    ): self.on = on
-    def before_fit(self): self.active = bf16_pays(self.dls.device) if self.on is None else self.on
+    ): self.on, self.ctx = on, None
+    @property
+    def active(self): return bf16_pays(self.dls.device) if self.on is None else self.on
     def before_batch(self):
         if self.active: self.ctx = torch.autocast(torch.device(self.dls.device).type, torch.bfloat16); self.ctx.__enter__()
-    def after_pred(self):
-        if self.active: self.ctx.__exit__(None, None, None)
+    def after_pred(self): self.leave()
+    def leave(self):
+        "Back to full precision, however the forward pass has ended"
+        if self.ctx: self.ctx.__exit__(None, None, None); self.ctx = None
 
 # %% ../nbs/08_learner.ipynb #377c6cba
 def bare(net): return net.module if isinstance(net, DistributedDataParallel) else net
@@ -70,10 +74,15 @@ class EMA(Callback):
     order = 60
     def __init__(self,
         decay=.999,     # share of the old average kept at each step; in the first steps less
-    ): self.decay, self.avg = decay, None
+    ): self.decay, self.avg, self.seen = decay, None, None
 
-    def before_fit(self):
-        if self.avg is None: self.restart()
+    def before_fit(self): self.follow(); self.seen = None
+    def after_fit(self): self.seen = self.mark()
+    def follow(self):
+        "Begin anew where other weights were loaded since the last fit"
+        if self.avg is None or self.seen not in (None, self.mark()): self.restart()
+
+    def mark(self): return [float(p.detach().double().sum()) for p in bare(self.learn.model).parameters()]
 
     def restart(self):
         "Begin again from the present weights"
@@ -89,7 +98,7 @@ class EMA(Callback):
         self.steps += 1
         self.avg.update_parameters(bare(self.learn.model))
 
-    def before_validate(self): self.own, self.learn.model = self.learn.model, self.avg.module.eval()
+    def before_validate(self): self.follow(); self.own, self.learn.model = self.learn.model, self.avg.module.eval()
     def after_validate(self): self.learn.model = self.own
 
 # %% ../nbs/08_learner.ipynb #ae0bef9d
@@ -270,40 +279,55 @@ class HWRLearner(Learner):
         if self.training and twins and twins.pool: twins.one_batch()
         else: super()._do_one_batch()
 
+    def one_batch(self, i, b):
+        try: super().one_batch(i, b)
+        finally:
+            if hasattr(self, 'bf16'): self.bf16.leave()
+
+    def _do_epoch_validate(self, *args, **kw):
+        own = self.model
+        try: super()._do_epoch_validate(*args, **kw)
+        finally: self.model = own               # stopped while validating, the averages were in place
+
     def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, False)      # rank 0 measures alone: there is nothing to gather
 
-    def show_batch(self,
-        max_n=12,   # words shown
-    ):              # a Pillow picture
-        "Words of the next training batch with their texts"
-        return self.dls.train.show_batch(max_n=max_n)
+# %% ../nbs/08_learner.ipynb #66642df9
+@patch
+def show_batch(self: HWRLearner,
+    max_n=12,   # words shown
+):              # a Pillow picture
+    "Words of the next training batch with their texts"
+    return self.dls.train.show_batch(max_n=max_n)
 
-    def read_batch(self,
-        b,          # a batch (ink, widths, targets)
-    ):              # (list of readings, scores [T, B, n_classes] and frames as `HTRNet` gives them)
-        "Greedy readings of a batch with the present weights"
-        was = self.model.training
-        self.model.eval()
-        with torch.inference_mode(): pred = self.model(*(t.to(self.dls.device) for t in b[:2]))
-        self.model.train(was)
-        return [self.charset.decode(ids) for ids in greedy(pred)], pred
+@patch
+def read_batch(self: HWRLearner,
+    b,          # a batch (ink, widths, targets)
+):              # (list of readings, scores [T, B, n_classes] and frames as `HTRNet` gives them)
+    "Greedy readings of a batch with the present weights"
+    was = self.model.training
+    self.model.eval()
+    with torch.inference_mode(): pred = self.model(*(t.to(self.dls.device) for t in b[:2]))
+    self.model.train(was)
+    return [self.charset.decode(ids) for ids in greedy(pred)], pred
 
-    def show_results(self,
-        ds_idx=1,   # loader: 1 valid, 0 train
-        max_n=12,   # words shown
-        b=None,     # a batch; None: the loader's next one
-    ):              # a matplotlib figure
-        "Words, what is written (above) and what is read (below; red where it differs)"
-        x, w, y = b or next(iter(self.dls[ds_idx]))
-        texts = [self.charset.decode(t.tolist()) for t in y[:max_n]]
-        return word_figure([255 - x[i, 0, :, :w[i]].numpy() for i in range(len(texts))], texts, self.read_batch((x[:max_n], w[:max_n]))[0])
+@patch
+def show_results(self: HWRLearner,
+    ds_idx=1,   # loader: 1 valid, 0 train
+    max_n=12,   # words shown
+    b=None,     # a batch; None: the loader's next one
+):              # a matplotlib figure
+    "Words, what is written (above) and what is read (below; red where it differs)"
+    x, w, y = b or next(iter(self.dls[ds_idx]))
+    texts = [self.charset.decode(t.tolist()) for t in y[:max_n]]
+    return word_figure([255 - x[i, 0, :, :w[i]].numpy() for i in range(len(texts))], texts, self.read_batch((x[:max_n], w[:max_n]))[0])
 
-    def show_alignment(self,
-        image,      # anything `ink_image` takes
-    ):              # a matplotlib figure
-        "Which columns of a crop gave which letters, and how surely"
-        b = collate([ink_image(image)])
-        return alignment_figure(255 - b[0][0, 0].numpy(), self.read_batch(b)[1][0][:, 0], self.charset)
+@patch
+def show_alignment(self: HWRLearner,
+    image,      # anything `ink_image` takes
+):              # a matplotlib figure
+    "Which columns of a crop gave which letters, and how surely"
+    b = collate([ink_image(image)])
+    return alignment_figure(255 - b[0][0, 0].numpy(), self.read_batch(b)[1][0][:, 0], self.charset)
 
 # %% ../nbs/08_learner.ipynb #5c6e7d55
 def hwr_learner(

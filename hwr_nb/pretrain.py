@@ -8,7 +8,7 @@ __all__ = ['HELD_OUT', 'LESSON', 'training_fonts', 'word_sources', 'sha', 'made'
            'set_trust', 'held_out', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
-import csv, glob, hashlib, importlib.metadata, io, math, os, platform, shlex, signal, sys, threading, time, warnings
+import csv, glob, hashlib, importlib.metadata, io, math, os, platform, shlex, signal, sys, threading, time, unicodedata, warnings
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -220,6 +220,13 @@ def release(self: Checkpoint):
     for s in came: signal.raise_signal(s)
 
 @patch
+@contextmanager
+def listening(self: Checkpoint):
+    "However training ends, signals are heard again"
+    try: yield
+    finally: self.release()
+
+@patch
 def after_batch(self: Checkpoint):
     "Between two batches: save if it is time, stop if somebody asked; at the end of an epoch once its line is written"
     if self.training and self.learn.budget.step % len(self.dls.train): self.try_save()
@@ -251,7 +258,7 @@ def read(self: Checkpoint) -> dict:
 def load(self: Checkpoint, learn):
     "Put a saved state into a learner whose `EMA` and `Budget` have not run yet. Raises `ValueError` where it does not belong to it"
     s, short = self.read(), lambda v: repr(v) if len(repr(v)) < 60 else repr(v)[:57] + '...'
-    was = {k: self.args.get(k) for k in ('words_hash', 'corrections')} | s['args']       # states of earlier versions have none
+    was = {k: self.args.get(k) for k in ('words_hash', 'corrections', 'languages')} | s['args']       # states of earlier versions have none
     diff = {k: (was.get(k), v) for k, v in self.args.items() if was.get(k) != v}
     if diff: raise ValueError(f'{self.path} belongs to a run with other settings: ' + ', '.join(f'{k} was {short(a)}, now {short(b)}' for k, (a, b) in diff.items()) + '. Use the same, or delete the file to begin anew.')
     try:
@@ -301,6 +308,8 @@ def pretrain(
     if minutes is None and steps is None: minutes = 60
     charset, device, say = Charset.load(charset), pick_device(device), first_only(say)
     if len(charset) >= MOST: raise ValueError(f'The charset {charset.name!r} has {len(charset)} characters, a model can have {MOST - 1}; leave the rarest out.')
+    if left := [c for c in charset.chars if unicodedata.bidirectional(c[0]) in ('R', 'AL')]:
+        raise ValueError(f'The charset {charset.name!r} has letters that are written from right to left ({" ".join(left[:8])}), and words are read from left to right here: leave these out.')
     with run_place(out, resume) as (out, state):
         torch.manual_seed(seed)
         synth, valid = word_sources(words, fonts, style, seed, charset, 512)
@@ -345,7 +354,7 @@ def fit_until(learn, ckpt, say=print, resume=False):
     "Train until the budget is used; save the state when interrupted"
     if resume: ckpt.load(learn)
     try:
-        with learn.no_bar() if not interactive() else _nothing(), in_step(learn): learn.fit(1 << 30)
+        with learn.no_bar() if not interactive() else _nothing(), in_step(learn), ckpt.listening(): learn.fit(1 << 30)
     except KeyboardInterrupt:
         ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.path} holds the state, resume goes on.'); raise
 

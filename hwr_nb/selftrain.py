@@ -257,7 +257,7 @@ class PseudoLabels(Callback):
         self.held[rng.permutation(free)[:wanted]] = True
         known = np.array([i for i, n in enumerate(names) if n in self.trusted], int)
         self.held[rng.permutation(known)[:min(max(0, wanted - len(free)), len(known) // 2)]] = True      # a person has read nearly all: then some of those judge
-        self.round, self.rows, self.best, self.base, self.top, self.reasons, self.reserve, self.turns, self.lab = 0, [], None, None, None, [], 0., 1, None
+        self.round, self.rows, self.best, self.base, self.top, self.reasons, self.reserve, self.paused, self.turns, self.lab = 0, [], None, None, None, [], 0., 0., 1, None
         self.saved, self.told = dict(round=0, rows=[], best=None, base=None, top=None, reserve=0., turns=1), set()
 
     def teacher(self):
@@ -302,8 +302,9 @@ def look(self: PseudoLabels,
     held |= dict(looks=woven(plainly(rec, mine([a for a, h in zip(self.inks, self.held) if h]))))
     if self.base is None: self.base = {k: list(held[k]) for k in ('texts', 'looks')}
     letters = nearer(held, self.base, [self.trusted.get(n) for n, h in zip(self.names, self.held) if h])
+    figures = self.figures(rec)
     row = dict(round=self.round, seconds=round(self.learn.budget.seconds, 1), score=rate(letters)[0], sound=soundness(held), confidence=float(held['conf'].mean()),
-               stable=float(held['stable'].mean()), known=float(held['known'].mean()), kept='', **(self.measure(rec) if self.measure else {}))
+               stable=float(held['stable'].mean()), known=float(held['known'].mean()), kept='', **figures)
     self.rows.append(row)
     if self.acceptable(letters): self.best = (self.round, {k: v.clone() for k, v in rec.net.state_dict().items()})
     return row
@@ -378,7 +379,7 @@ def before_epoch(self: PseudoLabels):
     if self.round == 0 and not self.trusted and self.rows[0]['sound'] < SOUND:
         self.say(f'Only {self.rows[0]["sound"]:.0%} of the letters are in readings that look sound, too few to learn from: is the archive in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
         raise CancelFitException()
-    if self.round == 0: self.set_aside(time.monotonic() - t)
+    if self.round == 0: self.set_aside(time.monotonic() - t - self.paused)
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
     mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round, self.pieces(), self.round << 24)
     self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
@@ -389,6 +390,15 @@ def before_epoch(self: PseudoLabels):
 def after_batch(self: PseudoLabels):
     "End the round when its share of the budget is used"
     if self.training and self.learn.budget.done >= self.round / self.rounds: raise CancelTrainException()
+
+@patch
+def figures(self: PseudoLabels, rec) -> dict:
+    "Error rates, where somebody asked for them. The clock stands still meanwhile: a run with `labeled` learns what it learns without"
+    t = time.monotonic()
+    out = self.measure(rec) if self.measure else {}
+    self.paused, = largest(time.monotonic() - t if self.measure else 0.)
+    self.learn.budget.t0 += self.paused
+    return out
 
 @patch
 def set_aside(self: PseudoLabels, seconds):
@@ -448,13 +458,14 @@ def selftrain(
         trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
         some = sample(names, minutes, {*trusted, *junk}, seed, say)
         names, inks = [names[i] for i in some], [inks[i] for i in some]
-        words, langs = once(expected_words, words, rec, inks, say)
+        known = once(lambda: Checkpoint(state, {}).read()['args'].get('languages')) if resume else None        # two machines may read a letter differently, and then expect other words
+        words, langs = once(expected_words, words, rec, inks, say, known)
         synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 512)
         left = learn_words(rec, synth, valid, minutes, steps, seed, resume, say)
         synth.fonts = once(matched, rec, inks, synth.fonts, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=measure, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
-        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, bs=bs, lr=lr, corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk))))
+        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, languages=langs, bs=bs, lr=lr, corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk))))
         learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return once(finish_rounds, learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
@@ -484,7 +495,7 @@ def run_rounds(learn, pl, ckpt, resume=False):
     learn.remove_cbs([c for c in learn.cbs if c.name == 'lines'])      # `PseudoLabels` has lines of its own
     if resume: ckpt.load(learn)
     try:
-        with learn.no_bar(), learn.no_logging(), in_step(learn): learn.fit(max(pl.rounds - pl.round, 0))
+        with learn.no_bar(), learn.no_logging(), in_step(learn), ckpt.listening(): learn.fit(max(pl.rounds - pl.round, 0))
         if pl.round: pl.look(last=True); pl.tell()
     except KeyboardInterrupt:
         ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.path} holds the state, resume goes on.'); raise
@@ -518,13 +529,15 @@ def expected_words(
     rec,            # `Recognizer` to start from
     inks,           # the crops
     say=print,      # told which languages were found
+    found=None,     # {language code: share}, where a run that is resumed has found them before
 ) -> tuple:         # (`WordDistribution`, {language code: share}, empty where the user named the words)
     "The words to expect in an archive. Where nobody named any: English for a charset of ASCII letters, else the languages that the readings look like"
     if words is not None: return WordDistribution.load(words), {}
     if all(c.isascii() for c in rec.charset.chars if c.isalpha()): return WordDistribution.default(), {'en': 1.}
-    some = inks[::max(1, len(inks) // 1000)]
-    found = languages([t for t, c in rec.read_inks(some) if c > .3], rec.charset)
-    say('The readings look like ' + ', '.join(f'{l} {x:.0%}' for l, x in found.items()) + '.' if found else f'The readings look like no language we know; {", ".join(EUROPEAN)} are expected.')
+    if not found:
+        some = inks[::max(1, len(inks) // 1000)]
+        found = languages([t for t, c in rec.read_inks(some) if c > .3], rec.charset)
+        say('The readings look like ' + ', '.join(f'{l} {x:.0%}' for l, x in found.items()) + '.' if found else f'The readings look like no language we know; {", ".join(EUROPEAN)} are expected.')
     found = found or dict.fromkeys(EUROPEAN, 1 / len(EUROPEAN))
     return WordDistribution.mixed(found, max(25_000, 60_000 // len(found))), found
 

@@ -2,7 +2,7 @@
 
     python scripts/bench.py [--peer PYTHON --fonts DIR] [--out FILE.json] [WHAT...]
 
-Run it on a quiet machine. WHAT is any of synth, train, read, bf16, start (all without it). With `--peer`, an interpreter that has the packages named in bench_peers.py, their tools are measured in the same run on the same words,
+Run it on a quiet machine. WHAT is any of synth, peak, train, read, bf16, start (all without it). With `--peer`, an interpreter that has the packages named in bench_peers.py, their tools are measured in the same run on the same words,
 with the .ttf and .otf files in DIR. Every figure is taken in a process of its own.
 """
 import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time
@@ -29,23 +29,32 @@ def synth(words):
             less = [timed(lambda: synth_folder(Path(d)/f'{k}-{r}-', 500, workers=k)) for r in range(3)]
         say('synthesis to PNG files, images/s, without the start', [1500 / (a - b) for a, b in zip(full, less)], workers=k)
 
+def peak(words):
+    import torch
+    for name in ('float32', 'bfloat16'):
+        a, b = torch.randn(2, 2048, 2048).to(getattr(torch, name))
+        a @ b
+        say(f'matrix product in {name}, billion floating-point operations/s', rates(2 * 2048**3 * 4 / 1e9, lambda: [a @ b for _ in range(4)], 5), threads=torch.get_num_threads())
+
 def train(words):
     import torch
     from hwr_nb.augment import BatchAugment
     from hwr_nb.data import word_dls
     from hwr_nb.learner import Budget, Callback, hwr_learner
-    from hwr_nb.model import HTRNet, ctc_loss
+    from hwr_nb.model import HTRNet, bf16_pays, ctc_loss
     from hwr_nb.synth import WordSynth
     from hwr_nb.text import Charset
     charset, steps = Charset.named('en'), 60
     dls = word_dls(WordSynth(seed=6, n=1 << 40), WordSynth(seed=7, n=64), charset, 64, 1, steps, 3)
     batches = [b for b, _ in zip(dls.train, range(32))]
+    half = bf16_pays()
     net, aug, parts = HTRNet(len(charset) + 1), BatchAugment(), dict(augmentation=0., forward=0., backward=0., optimizer=0.)
     opt = torch.optim.AdamW(net.parameters(), 1e-4, fused=True)
     def step(x, w, y):
         t = [time.perf_counter()]; tick = lambda: t.append(time.perf_counter())
         x = aug(x, w); tick()
-        loss = ctc_loss(net(x, w), y); tick()
+        with torch.autocast('cpu', torch.bfloat16, enabled=half): pred = net(x, w)
+        loss = ctc_loss(pred, y); tick()
         loss.backward(); tick()
         opt.step(); opt.zero_grad(); tick()
         for k, a, b in zip(parts, t, t[1:]): parts[k] += b - a
@@ -101,7 +110,7 @@ def main():
     caps = torch.cpu.get_capabilities()
     lines = [json.dumps(dict(what='machine', cores=CORES, torch=torch.__version__, load=round(os.getloadavg()[0], 2), has=[k for k, v in caps.items() if v is True and k.startswith(('avx', 'amx'))]))]
     print(lines[0], flush=True)
-    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, [], CORES), ('bf16', CORES, [], 1), ('start', CORES, [], 1)]
+    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('peak', CORES, [], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, [], CORES), ('bf16', CORES, [], 1), ('start', CORES, [], 1)]
     with tempfile.TemporaryDirectory() as d:
         synth_folder(Path(d)/'words', 1000, seed=8, workers=CORES)
         for what, omp, peers, n in jobs:

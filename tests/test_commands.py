@@ -129,9 +129,10 @@ def test_read_goes_on_after_a_bad_file(hwr, small, tmp_path):
     assert a['path']==str(odd) and 0 <= a['confidence'] <= 1 and 'error' not in a and 'cut.png' in b['error']
 
 @pytest.mark.parametrize('which', ['random', pytest.param('base', marks=needs_base)])
-def test_a_batch_reads_like_single_words(small, which):
+def test_a_batch_reads_like_single_words(small, which, monkeypatch):
     from hwr_nb.recognize import Recognizer
     from hwr_nb.synth import WordSynth
+    if which=='random': monkeypatch.setattr('hwr_nb.model.bf16_pays', lambda device='cpu': False)        # which of two letters it prefers is a matter of rounding
     rec = Recognizer.load(small.model if which=='random' else base)
     ws = WordSynth(seed=3, charset=rec.charset)
     ims = [ws[i][0] for i in range(64)]

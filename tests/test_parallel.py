@@ -122,7 +122,7 @@ rec = Recognizer.load(model)
 names, inks, _ = load_crops(crops)
 vocab, lex = vocabulary(words), lexicon_of(words, rec.charset)
 pl = PseudoLabels(inks, names, vocab, None, lexicon=lex)
-pl.teacher, pl.learn = lambda: rec, SimpleNamespace(budget=SimpleNamespace(seconds=0.))
+pl.teacher, pl.learn = lambda: rec, SimpleNamespace(budget=SimpleNamespace(seconds=0., t0=0.))
 pl.look()
 one, two = label(rec, inks, vocab, lex), pl.lab
 assert len(set(one['texts'])) > 5

