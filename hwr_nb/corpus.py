@@ -276,19 +276,21 @@ def from_texts(cls:WordDistribution,
     return d
 
 # %% ../nbs/01_corpus.ipynb #a37dd42e
-def _open(path, mode):
-    return gzip.open(path, mode+'t', encoding='utf-8', newline='\n') if str(path).endswith('.gz') else open(path, mode, encoding='utf-8', newline='\n')
+def _open(path):
+    return (gzip.open if str(path).endswith('.gz') else open)(path, 'rt', encoding='utf-8', newline='\n')
 
 def _write(path, lines):
+    data = ''.join(lines).encode()
+    if str(path).endswith('.gz'): data = gzip.compress(data, mtime=0)       # the same words, the same bytes
     given = Path(path); given.parent.mkdir(parents=True, exist_ok=True)
     path = Path(os.path.realpath(given)) if given.is_file() else given      # a link stays, and what it points to is written
     whole = path.is_file() or not path.exists()        # a pipe or /dev/null is written to, not replaced
     tmp = path.with_name(f'.{os.getpid()}.{path.name}') if whole else path
     try:
-        with _open(tmp, 'w') as f: f.writelines(lines)
-        if whole:
-            with open(tmp, 'rb') as f: os.fsync(f.fileno())
-            os.replace(tmp, path)
+        with open(tmp, 'wb') as f:
+            f.write(data); f.flush()
+            if whole: os.fsync(f.fileno())
+        if whole: os.replace(tmp, path)
     except OSError as e: raise OSError(e.errno, e.strerror, str(given)) from None
     finally:
         if whole: tmp.unlink(missing_ok=True)
@@ -312,7 +314,7 @@ def from_tsv(cls:WordDistribution,
     cnt,fix = Counter(),"each line must be word<TAB>count (for running text use WordDistribution.from_texts)"
     _check_size(path)
     try:
-        with _open(path, 'r') as f: lines = f.read().removeprefix('\ufeff').split('\n')
+        with _open(path) as f: lines = f.read().removeprefix('\ufeff').split('\n')
     except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError): raise ValueError(f"{path} is no UTF-8 word list: {fix}") from None
     for i,line in enumerate(lines, 1):
         if not line.strip(): continue
@@ -367,7 +369,8 @@ def load(cls:WordDistribution,
 
 # %% ../nbs/01_corpus.ipynb #b56a4bf9
 _parts = regex.compile(r"(\p{P}*)(\p{L}(?:[\p{L}\p{M}'’·-]*[\p{L}\p{M}])?)(\p{P}*)")
-_cases = [lambda s: s, lambda s: s[:1].upper()+s[1:], str.upper]           # lower, title, upper
+def _upper(s, turkish=False): return (s.replace('i', 'İ') if turkish else s).upper()
+_cases = [lambda s,t=False: s, lambda s,t=False: _upper(s[:1], t)+s[1:], _upper]        # lower, title, upper
 
 def case_punct_rates(
     dist:WordDistribution, # words of running text, case and punctuation as written
@@ -421,7 +424,7 @@ def from_wordfreq(cls:WordDistribution,
     cnt = Counter()
     for k,case in enumerate(_cases):
         dressed = rng.multinomial(forms[:,k], pa)
-        for i,j in zip(*(o.tolist() for o in np.nonzero(dressed))): cnt[affixes[j][0]+case(bare[i])+affixes[j][1]] += int(dressed[i,j])
+        for i,j in zip(*(o.tolist() for o in np.nonzero(dressed))): cnt[affixes[j][0]+case(bare[i], lang=='tr')+affixes[j][1]] += int(dressed[i,j])
     return _from_counter(cnt, f'wordfreq_{lang}')
 
 # %% ../nbs/01_corpus.ipynb #7db22ce5
@@ -587,7 +590,7 @@ def load(cls:NgramModel,
     if not Path(path).is_file(): raise FileNotFoundError(f"no n-gram model {str(path)!r}: give a file that NgramModel.save wrote")
     _check_size(path)
     try:
-        with _open(path, 'r') as f: d = json.load(f)
+        with _open(path) as f: d = json.load(f)
         if d['format']!='hwr_nb ngram 1': raise KeyError
         return cls(d['order'], d['grams'])
     except (ValueError, LookupError, TypeError, AttributeError, OSError, EOFError, zlib.error, RecursionError):
@@ -682,7 +685,7 @@ def __call__(self:WordSampler,
     w = (self._invent(rng) if kind==2 else None) or self.dist.words[min(bisect.bisect(self._cum, u), len(self._cum)-1)]
     case = rng.random()
     if case<self.p_case:
-        new = w.upper() if case<self.p_case/4 else w[:1].upper()+w[1:]
+        new = _cases[2 if case<self.p_case/4 else 1](w, 'İ' in self.charset.chars)
         if len(new)<=self.max_len and not self.charset.outside(new): w = new
     if self.p_broken and rng.random()<self.p_broken: w = self._broken(w, rng)
     return self._enclosed(w, rng)

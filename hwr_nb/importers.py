@@ -25,7 +25,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageDraw, ImageOps
 
 from .corpus import _walk
-from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, open_image, read_labels
+from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, open_image, read_labels, respelled
 from .text import nfc
 
 # %% ../nbs/14_importers.ipynb #157f12e4
@@ -143,13 +143,13 @@ def by_name(self: Source, p, where):
         self.seen = {}
         for k, f in enumerate(self.files(EXTS)):
             if k >= MAX_FILES: raise ValueError(f'{self.root}: more than {MAX_FILES:,} images to search; give the folder the paths start from as images.')
-            self.seen.setdefault(f.stem.lower(), []).append(f)
-    *dirs, last = p.lower().split('/')
+            self.seen.setdefault(nfc(f.stem).lower(), []).append(f)         # a Mac takes accents apart
+    *dirs, last = nfc(p).lower().split('/')
     stem = posixpath.splitext(last)[0] if last.endswith(EXTS) else last
     def score(f):
-        own = [d.lower() for d in f.relative_to(self.root).parts[:-1]]
+        own = [nfc(d).lower() for d in f.relative_to(self.root).parts[:-1]]
         n = next((k for k, (a, b) in enumerate(zip(reversed(own), reversed(dirs))) if a != b), min(len(own), len(dirs)))
-        return n, f.name.lower() == last
+        return n, nfc(f.name).lower() == last
     found = sorted(((score(f), f) for f in self.seen.get(stem, ())), reverse=True)
     if len(found) > 1 and found[0][0] == found[1][0]:
         raise ValueError(f'{where}: {p!r} may be {" or ".join(f.relative_to(self.root).as_posix() for _, f in found[:2])}; give the right folder as images.')
@@ -449,9 +449,9 @@ def folder_words(
     "Words of a folder of crops"
     lab = src.path if src.path.is_file() else next((p for p in (src.path/'labels.tsv', src.path/'labels.csv') if p.is_file()), None)
     rows = [(r.file, r.text, r.group, r.page) for r in read_labels(lab)] if lab else [(f.relative_to(src.root).as_posix(), '', '', '') for f in find_images(src.root)]
-    for file, text, group, page in rows:
+    for (file, text, group, page), at in zip(rows, respelled([src.root/r[0] for r in rows])):
         name = posixpath.splitext(file)[0]
-        yield Word(src.find(file, str(lab), search=False) if lab else src.root/file, None, text, group, page, name, where=lab.name if lab else file, nested=IAM_NAME.fullmatch(name) is not None)
+        yield Word(src.find(posixpath.join(posixpath.dirname(file), at.name), str(lab), search=False) if lab else src.root/file, None, text, group, page, name, where=lab.name if lab else file, nested=IAM_NAME.fullmatch(name) is not None)
 
 # %% ../nbs/14_importers.ipynb #8184011a
 HWS_LISTS = 'IIIT-HWS*.txt', '*_ann.txt', 'ann/*.txt'

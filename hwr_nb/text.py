@@ -32,7 +32,7 @@ def fold(
 )->str: # NFC, lower case, letters (with their accents) and digits only; may be empty
     "What remains of `s` when case, punctuation and spaces do not count"
     if s.isascii(): return s.lower() if s.isalnum() else ''.join(c for c in s.lower() if c.isalnum())
-    return nfc(regex.sub(r'[^\p{L}\p{M}\p{Nd}]', '', nfc(s).lower()))
+    return nfc(regex.sub(r'[^\p{L}\p{M}\p{Nd}]', '', nfc(s).lower().replace('i\u0307', 'i')))     # İ in lower case keeps a dot of its own
 
 # %% ../nbs/00_text.ipynb #0e675578
 _plain = {**dict.fromkeys('‘’‚‛′ʼ´', "'"), **dict.fromkeys('“”„‟″', '"'), **dict.fromkeys('‐‑‒–—―−', '-'),
