@@ -82,6 +82,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'hwr_nb.corpus._shipped': ('corpus.html#_shipped', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._text_files': ('corpus.html#_text_files', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._too_much': ('corpus.html#_too_much', 'hwr_nb/corpus.py'),
+                               'hwr_nb.corpus._unfold': ('corpus.html#_unfold', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._upper': ('corpus.html#_upper', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._walk': ('corpus.html#_walk', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._write': ('corpus.html#_write', 'hwr_nb/corpus.py'),

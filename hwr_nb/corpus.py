@@ -403,6 +403,23 @@ def _elide(freqs, lang, tokens, rng):
     return out.most_common()
 
 # %% ../nbs/01_corpus.ipynb #07921289
+_long = regex.compile(r"""(?:gr[oö] | stra(?=sse|ssb) | hei | wei(?!ssag) | ^(?:dr)?au(?=sse(?:r|n(?!d(?:en|ung|et)))) | [tr]au(?=ssen[^d]) | äu(?=sse) | [lhcgpt]ie | (?:^|ge)nie | [dsg][pr]?rie | f[uü] | gr[uü] | sü | sp[aä] | bl[oö]
+    | drei(?=ssig) | flei | st[oö] | (?<![pk])rei | bei | preu | mei(?=ss(?:e[ln]|ner)) | strau | schmei | schei | schlei | mä | ge[fs]ä | so(?=sse) | kl[oö] | flö | bü | bu(?=ssgeld) | gei
+    | (?<!wass|kl)erma(?=ssen) | (?:^|aus|mut)ma(?=ss(?:$|es?$|lich)) | ma(?=ss(?:$|nahm|st|g[ae]|regel|los|voll)) | (?:^|be)sa(?=ss(?:$|en)) | verga | fra) \K ss""", regex.X)
+_short = regex.compile(r"""(?:^da | ^soda | m[uü] | l[aä](?=ss(?:$|t|lich|ig)) | wu | w[uü](?=sst) | [^f]l[uüo] | fl[uü](?=ss(?:$|t)) | ge(?:wi|nu) | proze | stre | h[aä] | n[au] | [pf][aä] | ri | bi | schu | [gk]u | kü | ^mi | ver(?:mi|gi|ge) | wi | ^i
+    | kongre | kompromi | ro | ru(?=ssland) | go | [sf][cl]h?o | pre(?=sst)) \K ss (?=$|[bdfghklmnpqrtvwz])""", regex.X)
+
+def _unfold(pairs, lang):
+    "Words and counts with the letters that wordfreq has folded away"
+    if lang=='el': return [(regex.sub('σ$', 'ς', w), c) for w,c in pairs]
+    if lang!='de': return pairs
+    cnt = Counter()
+    for w,c in pairs:
+        now = _long.sub('ß', w); old = _short.sub('ß', now)
+        for s,share in ((w, .05), (now, .55), (old, .4)): cnt[s] += c*share
+    return [(w, round(c)) for w,c in cnt.most_common() if c>=.5]
+
+# %% ../nbs/01_corpus.ipynb #22ba6905
 @patch(cls_method=True)
 def from_wordfreq(cls:WordDistribution,
     lang:str, # a language code that wordfreq knows, such as 'fr'
@@ -416,7 +433,7 @@ def from_wordfreq(cls:WordDistribution,
     same,rng,tokens = rates is not None or lang=='en',np.random.default_rng(seed),3_000_000
     rates = rates or case_punct_rates(cls.default())
     good = (o for o in wordfreq.get_frequency_dict(lang).items() if regex.fullmatch(r"\p{L}[\p{L}\p{M}'’·-]*", o[0]))  # most frequent first
-    bare,counts = zip(*_elide(dict(itertools.islice(good, n)), lang, tokens, rng))
+    bare,counts = zip(*_unfold(_elide(dict(itertools.islice(good, n)), lang, tokens, rng), lang))
     other = lambda w: (.58, .4, .02) if lang=='de' and len(w)>3 else rates['case']      # some two of five longer German words are nouns
     ps = np.array([rates['own'].get(w, rates['case']) if same else other(w) for w in bare])
     forms = rng.multinomial(counts, ps/ps.sum(1, keepdims=True))
@@ -465,7 +482,7 @@ def languages(
     cnt = Counter(w for t in texts if len(w:=fold(t))>1 and not any(c.isdigit() for c in w))
     langs = written_with(charset) if cnt else []
     know = [wordfreq.get_frequency_dict(l, 'small') for l in langs]
-    p = np.array([[k.get(w, 0.)+1e-7 for k in know] for w in cnt])
+    p = np.array([[k.get(w.casefold(), 0.)+1e-7 for k in know] for w in cnt])
     if not langs or p.max()<1e-6: return {}
     n,share = np.array(list(cnt.values())),np.full(len(langs), 1/len(langs))
     for _ in range(50):
