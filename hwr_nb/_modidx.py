@@ -135,6 +135,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.data.stretched': ('data.html#stretched', 'hwr_nb/data.py'),
                              'hwr_nb.data.strokes': ('data.html#strokes', 'hwr_nb/data.py'),
                              'hwr_nb.data.tsv': ('data.html#tsv', 'hwr_nb/data.py'),
+                             'hwr_nb.data.upright': ('data.html#upright', 'hwr_nb/data.py'),
                              'hwr_nb.data.word_dls': ('data.html#word_dls', 'hwr_nb/data.py')},
             'hwr_nb.decode': { 'hwr_nb.decode.CharLM': ('decode.html#charlm', 'hwr_nb/decode.py'),
                                'hwr_nb.decode.CharLM.__call__': ('decode.html#charlm.__call__', 'hwr_nb/decode.py'),
@@ -716,6 +717,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.text.Charset.named': ('text.html#charset.named', 'hwr_nb/text.py'),
                              'hwr_nb.text.Charset.outside': ('text.html#charset.outside', 'hwr_nb/text.py'),
                              'hwr_nb.text._charset_file': ('text.html#_charset_file', 'hwr_nb/text.py'),
+                             'hwr_nb.text._seen': ('text.html#_seen', 'hwr_nb/text.py'),
                              'hwr_nb.text.fold': ('text.html#fold', 'hwr_nb/text.py'),
                              'hwr_nb.text.graphemes': ('text.html#graphemes', 'hwr_nb/text.py'),
+                             'hwr_nb.text.inked': ('text.html#inked', 'hwr_nb/text.py'),
                              'hwr_nb.text.nfc': ('text.html#nfc', 'hwr_nb/text.py')}}}

@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from fastcore.basics import patch
 from .text import *
+from .text import _seen
 
 # %% ../nbs/01_corpus.ipynb #f0021bdb
 _magic = {b'%PDF':'a PDF', b'PK\x03\x04':'a zip archive (perhaps a Word or EPUB file)', b'\x89PNG':'a PNG image', b'\xff\xd8\xff':'a JPEG image',
@@ -123,7 +124,7 @@ def tokenize(
     text:str, # running text
 )->list: # its words in order, as written: case, punctuation and accents kept
     "Split at spaces and before and after a dash that joins two words (`on—and`, `on--and`), once broken words are joined"
-    text = nfc(join_lines(text)).replace('\u00ad', '').replace('\ufeff', '')
+    text = inked(join_lines(text))
     if '—' in text or '--' in text: text = regex.sub(r'(—|(?<!-)--++)(?=\p{P}?\p{L})', r' \1 ', text)
     return text.split()
 
@@ -677,7 +678,7 @@ class WordSampler:
         if min(self.shares.values())<0 or sum(self.shares.values())>1:
             raise ValueError(f"the shares are {self.shares}, but each must be 0 or more and their sum at most 1")
         dist = WordDistribution.load(dist)
-        self.charset = Charset(sorted({g for w in dist.words for g in graphemes(w)}), dist.name) if charset is None else Charset.load(charset)
+        self.charset = Charset(sorted({g for w in dist.words for g in graphemes(w) if _seen(g)}), dist.name) if charset is None else Charset.load(charset)
         self.dist,self.power,self.max_len = dist.restrict(self.charset, max_len),power,max_len
         self.digits = [c for c in '0123456789' if c in self.charset]
         if p_number and not self.digits:

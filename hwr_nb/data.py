@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'DEPTHS', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE', 'EVEN', 'FOREIGN', 'STEP',
-           'STRETCH', 'open_image', 'ink_map', 'strokes', 'framed', 'ink_image', 'stretched', 'atomic_write', 'tsv',
-           'Label', 'read_labels', 'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'column_mask',
+           'STRETCH', 'open_image', 'upright', 'ink_map', 'strokes', 'framed', 'ink_image', 'stretched', 'atomic_write',
+           'tsv', 'Label', 'read_labels', 'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'column_mask',
            'BucketStream', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
@@ -21,7 +21,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from .text import Charset, nfc
+from .text import Charset, inked, nfc
 from .corpus import _check_size, _walk
 
 # %% ../nbs/04_data.ipynb #0f41201e
@@ -38,16 +38,16 @@ def open_image(
     if isinstance(src, np.ndarray):
         try: return _grey(Image.fromarray(src))
         except (TypeError, ValueError): raise ValueError(f'an array of shape {list(src.shape)} and type {src.dtype} is no image; give uint8 [h, w] or [h, w, 3].') from None
-    if isinstance(src, Image.Image): return _grey(ImageOps.exif_transpose(src))
+    if isinstance(src, Image.Image): return _grey(upright(src))
     def no(why): raise _Unfit(f'{src}: {why}') from None
     try:
         if os.path.exists(src) and not os.path.isfile(src): no('is a folder, a pipe or a device, not a file; take it away.')      # to open a pipe is to wait for whoever writes to it
         with open(src, 'rb') as f, Image.open(f, formats=FORMATS) as im:     # by name, Pillow 12 and 13 map an uncompressed TIFF into memory, and garble it where it is to be turned
             w, h = im.size
-            if w * h > MAX_PIXELS: no(f'{w} x {h} pixels is more than the {MAX_PIXELS:,} allowed for a word; cut words out of pages first.')
             n = getattr(im, 'n_frames', 1)
-            if n > 1 and im.format != 'MPO': no(f'holds {n} pictures where one word belongs; save each as a file of its own.')    # an MPO is a photo with previews
-            return _grey(ImageOps.exif_transpose(im))
+            if n > 1 and im.format != 'MPO': no(f'holds {n} pictures where one belongs; save each as a file of its own.')     # an MPO is a photo with previews
+            if w * h > MAX_PIXELS: no(f'{w} x {h} pixels is more than the {MAX_PIXELS:,} allowed for a word; cut words out of pages first.')
+            return _grey(upright(im))
     except _Unfit: raise
     except FileNotFoundError: no('no such file.')
     except UnidentifiedImageError: no('not an image that Pillow can read (PNG, JPEG, TIFF, WebP and BMP are); remove or convert it.')
@@ -55,6 +55,14 @@ def open_image(
     except Exception as e:      # on damaged files Pillow raises almost anything
         if isinstance(e, OSError) and e.strerror: no(f'cannot be opened ({e.strerror}); check its name and that it may be read.')
         no(f'cannot be read ({str(e) or type(e).__name__}); is the file complete?')
+
+def upright(
+    im: Image.Image,
+) -> Image.Image:
+    "Turned as its EXIF data say; where those are damaged, as it is"
+    im.load()                       # damaged pixels are another matter
+    try: return ImageOps.exif_transpose(im)
+    except Exception: return im     # it raises almost anything
 
 DEPTHS = 255, 1023, 4095, 16383, 65535     # white, as scanners of 8 to 16 bits say it
 
@@ -215,9 +223,9 @@ def read_labels(
     lines = _csv_lines(path, text) if path.suffix.lower() == '.csv' else [(n, l.split('\t')) for n, l in enumerate(text.split('\n'), 1) if l.strip()]
     rows, seen = [], {}
     for n, r in lines:
-        if len(r) < 2 or not r[0].strip() or not r[1].strip():
+        if len(r) < 2 or not r[0].strip() or not inked(r[1]).strip():
             raise ValueError(f'{path}, line {n}: expected a file name, a tab and a text, got {chr(9).join(r)[:60]!r}.')
-        rows.append(Label(r[0].strip(), nfc(r[1].strip()), *(c.strip() for c in r[2:4])))
+        rows.append(Label(r[0].strip(), inked(r[1]).strip(), *(c.strip() for c in r[2:4])))
         if (k := seen.setdefault(os.path.normpath(rows[-1].file), n)) != n: raise ValueError(f'{path}, line {n}: {rows[-1].file!r} has a label in line {k} already; keep one of the two.')
     if not rows: raise ValueError(f'{path}: no labels in it.')
     return rows
@@ -263,9 +271,10 @@ def respelled(
     "The same paths; where no such file is there, but one whose name is the same but for composed accents (a Mac takes them apart), that one"
     known = {}
     def one(p):
-        if os.path.isfile(p) or p.name.isascii() or not os.path.isdir(p.parent): return p
-        if p.parent not in known: known[p.parent] = {nfc(n): n for n in os.listdir(p.parent)}
-        return p.with_name(known[p.parent].get(nfc(p.name), p.name))
+        if str(p).isascii() or os.path.exists(p) or p.parent == p: return p
+        at = one(p.parent)          # folders have names too
+        if at not in known: known[at] = {nfc(n): n for n in os.listdir(at)} if os.path.isdir(at) else {}
+        return at / known[at].get(nfc(p.name), p.name)
     return [one(p) for p in paths]
 
 class WordImages:
@@ -280,7 +289,8 @@ class WordImages:
         if labels == 'auto': labels = next((p for p in (self.folder/'labels.tsv', self.folder/'labels.csv') if p.is_file()), None)
         if labels is None: self.files = find_images(folder); return
         rows = read_labels(labels)
-        self.files = respelled([self.folder / r.file for r in rows])
+        named = lambda f: f if '\\' not in f or os.path.exists(self.folder / f) else f.replace('\\', '/')      # written on Windows
+        self.files = respelled([self.folder / named(r.file) for r in rows])
         gone = [r.file for r, f in zip(rows, self.files) if not os.path.isfile(f)]
         if gone: raise ValueError(f'{labels}: {len(gone)} of {len(rows)} files are not there, the first {gone[0]!r}; names are relative to {self.folder}.')
         self.texts, self.groups, self.pages = ([getattr(r, a) for r in rows] for a in ('text', 'group', 'page'))
@@ -372,6 +382,7 @@ def endless(self: BucketStream):
     first = w + nw * (done // per)
     for c in range(first, 1 << 40, nw):
         idx = np.arange(c * size, (c + 1) * size) % total
+        if size * 100 <= total < 1 << 32: idx = np.random.default_rng((self.seed, c)).choice(total, size, replace=False)      # more than that are drawn words, which are in no order
         if total < size * 100: idx = np.random.default_rng((self.seed, c)).permutation(np.resize(np.arange(total), max(size, total)))[:size]
         k, n = self.share
         items = [self.sample(int(i)) for i in idx[k * size // n:(k + 1) * size // n]]
@@ -440,5 +451,5 @@ def word_dls(
         odd = [(f, t) for f, t in zip(d.files, d.texts) if not charset.covers(t)]
         if odd: raise ValueError(f'{len(odd):,} of {len(d):,} labels in {d.folder} have characters outside the charset {charset.name!r}, the first {odd[0][1]!r} of {odd[0][0].name}: give a charset that has them, cut crops of several words apart, or leave these out.')
     dls = [WordDL(BucketStream(train, charset, bs, reuse=reuse, seed=seed, start=start, n=n, share=share, stretch=stretch), workers)]
-    if valid is not None: dls.append(WordDL(BucketStream([] if share[0] else valid, charset, bs, shuffle=False)))
+    dls.append(WordDL(BucketStream([] if share[0] or valid is None else valid, charset, bs, shuffle=False)))
     return DataLoaders(*dls, device=torch.device(device))

@@ -22,11 +22,11 @@ from xml.parsers import expat
 
 import numpy as np
 from fastcore.basics import patch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from .corpus import _walk
-from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, open_image, read_labels, respelled
-from .text import nfc
+from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, open_image, read_labels, respelled, upright
+from .text import inked, nfc
 
 # %% ../nbs/14_importers.ipynb #157f12e4
 @dataclass
@@ -522,7 +522,8 @@ def open_page(
     try:
         with open(path, 'rb') as f, Image.open(f, formats=FORMATS) as im:     # as in `open_image`
             big = im.width * im.height > PAGE_PIXELS
-            if not big and getattr(im, 'n_frames', 1) == 1: return open_image(ImageOps.exif_transpose(im))
+            n = 1 if im.format == 'MPO' else getattr(im, 'n_frames', 1)        # a photo with previews
+            if not big and n == 1: return open_image(upright(im))
     except Image.DecompressionBombError: big = True
     except Exception: big = False       # on damaged files Pillow raises almost anything
     if big: raise ValueError(f'{path}: more than the {PAGE_PIXELS:,} pixels allowed for a page; scale it down.')
@@ -609,7 +610,7 @@ def write_words(
             if ids is not None and w.name:
                 if not (hit := w.called() & ids): res.other += 1; continue
                 used |= hit
-            w.text = nfc(w.text)
+            w.text = inked(w.text)
             try:
                 if why := unusable(w, src, labels): res.note(left, w.where, w.name, why); continue
                 im = crop_word(w, pages)
