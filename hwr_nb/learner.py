@@ -125,7 +125,7 @@ class Budget(Callback):
         if (minutes is None) == (steps is None): raise ValueError(f'Give minutes or steps, one of them (got minutes={minutes}, steps={steps}).')
         if (minutes or steps) <= 0: raise ValueError(f'A budget must be above 0 (got minutes={minutes}, steps={steps}).')
         self.lr, self.minutes, self.steps, self.warm, self.spent, self.step = lr, minutes, steps, warm, spent, step
-        self.clock = time.monotonic
+        self.clock, self.t0 = time.monotonic, None
 
     def before_fit(self): self.t0 = self.clock() - self.spent
 

@@ -135,6 +135,7 @@ def _free(out, state, resume):
         if out.exists(): raise ValueError(f'{out} is there already and will not be overwritten; name another file or move it away.')
         if resume and not state.exists(): raise ValueError(f'{state} is not there, so there is nothing to resume; leave resume out to begin.')
         if state.exists() and not resume: raise ValueError(f'{state} holds an unfinished run; resume it, or delete that file to begin anew.')
+        if (r := run_dir(out)).exists() and not (r.is_dir() and os.access(r, os.W_OK | os.X_OK)): raise ValueError(f'{r} is not a folder one may write to, and the records of the run go there; move it away or name another file.')
         for p in (out, state):                      # what a killed run was writing
             for half in out.parent.glob(f'.{glob.escape(p.name)}.*.tmp'): half.unlink(missing_ok=True)
         yield
@@ -180,6 +181,8 @@ class Checkpoint(Callback):
     def before_fit(self):
         if self.smooth: self.learn.recorder.smooth_loss.count, self.learn.recorder.smooth_loss.val = self.smooth[0], torch.tensor(self.smooth[1])
 
+    def holds(self): return f'{self.path} holds the state, resume goes on.' if self.path.exists() else 'nothing had been learned.'
+
     def try_save(self, now=False):
         "Save if it is time, or `now`; a full disk is no reason to end"
         if rank() or not now and time.monotonic() - self.last <= self.every: return
@@ -191,6 +194,7 @@ class Checkpoint(Callback):
         "Write it now"
         if rank(): return
         e, b, s = self.learn.ema, self.learn.budget, self.learn.recorder.smooth_loss
+        if e.avg is None or b.t0 is None: return            # stopped before it began
         own = bare(e.own if self.learn.model is e.avg.module else self.learn.model)       # stopped while measuring, the averages are in place
         state = dict(args=self.args, model=own.state_dict(), opt=self.learn.opt.opt.state_dict(), ema=e.avg.state_dict(), ema_steps=e.steps, smooth=(s.count, float(s.val)),
                      step=b.step, seconds=b.seconds, cbs={c.name: c.run_state() for c in self.learn.cbs if hasattr(c, 'run_state')})
@@ -324,11 +328,12 @@ def pretrain(
 
 # %% ../nbs/09_pretrain.ipynb #d1027ca0
 def pick_device(
-    device=None,    # 'cpu', 'cuda', 'cuda:1', 'mps'; None: a GPU where there is one
+    device=None,    # 'cpu', 'cuda', 'cuda:1'; None: a GPU where there is one
 ) -> torch.device:
     "The device to compute on. Raises `ValueError` for one that is not there"
     if device is None: device = 'cuda' if torch.cuda.is_available() else 'cpu'
     if str(device) == 'cuda' and world() > 1: device = f'cuda:{os.environ.get("LOCAL_RANK", 0)}'        # to each process its own
+    if str(device).startswith('mps'): raise ValueError(f'The device {device!r} cannot compute the CTC loss that training needs; give cpu or cuda.')
     try: d = torch.device(device); torch.zeros(1, device=d); return d
     except (RuntimeError, AssertionError): raise ValueError(f'The device {device!r} is not available here; cpu always is.') from None
 
@@ -356,7 +361,7 @@ def fit_until(learn, ckpt, say=print, resume=False):
     try:
         with learn.no_bar() if not interactive() else _nothing(), in_step(learn), ckpt.listening(): learn.fit(1 << 30)
     except KeyboardInterrupt:
-        ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.path} holds the state, resume goes on.'); raise
+        ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.holds()}'); raise
 
 @contextmanager
 def _nothing(): yield

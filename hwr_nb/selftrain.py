@@ -6,8 +6,8 @@
 __all__ = ['RARE', 'LENGTHS', 'TWICE', 'FEWEST', 'LUCK', 'SOUND', 'LOOKING', 'PIECES', 'PER_MINUTE', 'SPELLING', 'REPORTED',
            'vocabulary', 'plausible', 'select', 'kind', 'balance', 'settle', 'each_of', 'seen', 'plainly', 'label',
            'MixedWords', 'nearer', 'rate', 'soundness', 'contents', 'PseudoLabels', 'renewed', 'selftrain', 'sample',
-           'run_rounds', 'learn_words', 'expected_words', 'lexicon_of', 'figures_of', 'load_crops', 'corrected',
-           'measured', 'finish_rounds']
+           'run_rounds', 'taught', 'learn_words', 'expected_words', 'lexicon_of', 'figures_of', 'load_crops',
+           'corrected', 'measured', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, json, math, os, re, time
@@ -337,8 +337,8 @@ def choose(self: PseudoLabels):
     self.keep = np.repeat(np.arange(len(weight)), np.rint(2 * weight).astype(int)).tolist()
     self.rows[-1]['kept'] = self.reasons.count('kept') / len(self.reasons)
     if self.folder is None: return
-    if self.round == 0:
-        for old in self.folder.glob('pseudo_labels/round-*.tsv'): old.unlink(missing_ok=True)      # of another run
+    for old in self.folder.glob('pseudo_labels/round-*.tsv') if self.round == 0 else ():        # of another run
+        with spared(old, self.told): old.unlink(missing_ok=True)
     with spared(p := self.folder / 'pseudo_labels' / f'round-{self.round + 1}.tsv', self.told), atomic_write(p, 'w') as f:
         for n, t, c, r in zip(self.names, self.lab['texts'], self.lab['conf'], self.reasons): f.write(f'{tsv(n)}\t{tsv(t)}\t{c:.4f}\t{int(r in ("kept", "corrected"))}\t{r}\n')
 
@@ -456,17 +456,17 @@ def selftrain(
         if labeled is not None: once(lambda: opened.extend([t := WordImages(labeled), figures_of(t, rec.net.args['height'], say)]))       # in the first process
         test, measure = opened or (None, None)
         trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
-        some = sample(names, minutes, {*trusted, *junk}, seed, say)
+        was = once(lambda: Checkpoint(state, {}).read()['args']) if resume else {}
+        some = sample(names, minutes, {*trusted, *junk}, seed, say, was.get('crops'))
         names, inks = [names[i] for i in some], [inks[i] for i in some]
-        known = once(lambda: Checkpoint(state, {}).read()['args'].get('languages')) if resume else None        # two machines may read a letter differently, and then expect other words
-        words, langs = once(expected_words, words, rec, inks, say, known)
+        words, langs = once(expected_words, words, rec, inks, say, was.get('languages'))        # two machines may read a letter differently, and then expect other words
         synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 512)
         left = learn_words(rec, synth, valid, minutes, steps, seed, resume, say)
         synth.fonts = once(matched, rec, inks, synth.fonts, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=measure, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
         budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, languages=langs, bs=bs, lr=lr, corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk))))
-        learn = hwr_learner(word_dls(synth, valid, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
+        learn = hwr_learner(word_dls(synth, None, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(1.2, 3), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return once(finish_rounds, learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
 
@@ -479,11 +479,12 @@ def sample(
     wanted,         # names of crops that a person has looked at: they are always among them
     seed=0,         # of the choice
     say=print,      # told if not all are taken
+    n=None,         # how many the run took that is resumed
 ) -> list:          # numbers of crops, in order
     "The crops that a run has time for: who reads more than it can learn from has no time left to learn"
-    n = len(names) if minutes is None else max(FEWEST, int(PER_MINUTE * minutes))
+    n = n or (len(names) if minutes is None else max(FEWEST, int(PER_MINUTE * minutes)))
     if len(names) <= n: return list(range(len(names)))
-    say(f'{n:,} of the {len(names):,} crops, chosen by lot, are used: as many as {minutes:g} minutes are enough for.')
+    say(f'{n:,} of the {len(names):,} crops, chosen by lot, are used' + (f': as many as {minutes:g} minutes are enough for.' if minutes and n == max(FEWEST, int(PER_MINUTE * minutes)) else ', as before.'))
     by_lot = np.random.default_rng((seed, 5)).permutation(len(names)).tolist()
     return sorted(sorted(by_lot, key=lambda i: names[i] not in wanted)[:n])
 
@@ -498,9 +499,16 @@ def run_rounds(learn, pl, ckpt, resume=False):
         with learn.no_bar(), learn.no_logging(), in_step(learn), ckpt.listening(): learn.fit(max(pl.rounds - pl.round, 0))
         if pl.round: pl.look(last=True); pl.tell()
     except KeyboardInterrupt:
-        ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.path} holds the state, resume goes on.'); raise
+        ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.holds()}'); raise
 
 # %% ../nbs/10_selftrain.ipynb #c80d1f95
+def taught(
+    prov,           # provenance of a model
+) -> str:           # hash of a list of words, or None
+    "The words that the speller of a model had its last lesson in"
+    was = prov.get('selftrain', {})
+    return was.get('taught') or (was.get('words_hash') if was.get('improved') else prov.get('words_hash'))
+
 def learn_words(
     rec,            # `Recognizer` to start from; its speller changes
     synth,          # `WordSynth` of the words to expect
@@ -512,9 +520,7 @@ def learn_words(
     say=print,      # told of it
 ):                  # minutes left for the rounds, or None
     "A lesson for the speller, unless it knows the words to expect already"
-    was = rec.provenance.get('selftrain', {})
-    knows = rec.provenance.get('words_hash'), was.get('words_hash') if was.get('improved') else None
-    if rec.net.speller is None or provenance(synth)['words_hash'] in knows: return minutes
+    if rec.net.speller is None or provenance(synth)['words_hash'] == taught(rec.provenance): return minutes
     def learned():
         say('The speller learns the words to expect.')
         lesson(rec.net.speller, word_batches(synth.words, rec.charset, seed), **(dict(minutes=SPELLING * minutes) if minutes else dict(steps=math.ceil(SPELLING * steps))))
@@ -625,7 +631,7 @@ def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     better = k > 0
     net.load_state_dict(weights if better else Recognizer.load(settings['model']).net.state_dict())        # its speller too
     with_ = {n: v for n, v in provenance(pl.synth, model_hash=learn.checkpoint.args['model']).items() if n != 'fonts'}
-    prov = dict(base.provenance) | dict(phase='selftrain', selftrain=with_ | dict(settings, round=k, improved=better, steps=learn.budget.step, minutes_used=round(learn.budget.seconds / 60, 1)))
+    prov = dict(base.provenance) | dict(phase='selftrain', selftrain=with_ | dict(settings, round=k, improved=better, taught=with_['words_hash'] if better else taught(base.provenance), steps=learn.budget.step, minutes_used=round(learn.budget.seconds / 60, 1)))
     rec = Recognizer(net.cpu().half().float(), learn.charset, base.calibration, prov)       # with 16 bits, as the file will have it
     some, start = slice(None, None, -(-len(pl.inks) // REPORTED)), Recognizer.load(settings['model'])
     both = zip(pl.names[some], *(r.read_inks(pl.inks[some]) for r in (start, rec)))
