@@ -642,5 +642,5 @@ def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     save_model(out, rec.net, learn.charset, base.calibration, prov)
     state.unlink(missing_ok=True)
     nearer_by = next(100 * r['score'] for r in pl.rows if r['round'] == k)
-    pl.say(f'round {k} is returned: ' + (f'of a hundred letters of the held-out crops {nearer_by:.1f} more are read as the model settled on before' if better else ('no round reads this archive better than the model did before, by more than luck' if learn.budget.step else 'there was no time to learn anything' if len(pl.rows) > 1 else 'nothing was learned') + ', so that model is returned unchanged'))
+    pl.say(f'round {k} is returned: ' + (f'of a hundred letters of the held-out crops {nearer_by:.1f} more are read as the model settled on before, words in doubt counting half' if better else ('no round reads this archive better than the model did before, by more than luck' if learn.budget.step else 'there was no time to learn anything' if len(pl.rows) > 1 else 'nothing was learned') + ', so that model is returned unchanged'))
     return Recognizer.load(out)
