@@ -323,7 +323,7 @@ def hwr_read(
     out:Path=None,      # file to write, whole or not at all (what a stopped run has read is in OUT.part); default: standard output
     format:Annotated[str, dict(choices=['tsv', 'jsonl'])]='tsv', # tab-separated path, text, confidence 0..1 (in the path \\ \t \n stand for backslash, tab, line break); or JSON lines
     lexicon:Path=None,  # known words that may correct a reading: word<TAB>count lines, or any text
-    fast:bool=False,    # one look at each crop, read greedily by CTC alone, four times as fast; else doubtful ones are looked at five times and spelled
+    fast:bool=False,    # one look at each crop, read greedily by CTC alone, several times as fast; else doubtful ones are looked at five times and spelled
     debug:bool=False,   # show where an error comes from
 ):
     "Read word images; a file that cannot be read gets a row with an error, and exit code 1 at the end"

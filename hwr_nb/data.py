@@ -34,7 +34,7 @@ class _Unfit(ValueError): "A sentence that names the file already"
 def open_image(
     src,                # path of an image file, a Pillow image, or an array [h, w], [h, w, 3] or [h, w, 4], uint8 or, without colors, also of other types, as Pillow takes it
 ) -> Image.Image:       # 'L', 0 black to 255 white
-    "Any usual image as grey. Raises `ValueError` naming the file and what is wrong with it"
+    "Any usual image as gray. Raises `ValueError` naming the file and what is wrong with it"
     if isinstance(src, np.ndarray):
         try: return _grey(Image.fromarray(src))
         except (TypeError, ValueError): raise ValueError(f'an array of shape {list(src.shape)} and type {src.dtype} is no image; give uint8 [h, w] or [h, w, 3].') from None
@@ -278,7 +278,7 @@ def respelled(
     return [one(p) for p in paths]
 
 class WordImages:
-    "The crops of a folder, with texts where a label file gives them: `wi[i]` is a grey image and its text or None"
+    "The crops of a folder, with texts where a label file gives them: `wi[i]` is a gray image and its text or None"
     def __init__(self,
         folder,             # folder with images, or a list of image paths
         labels='auto',      # 'auto': labels.tsv or labels.csv in the folder if there; None: ignore labels; else a path
@@ -332,7 +332,7 @@ def column_mask(
 class BucketStream(IterableDataset):
     "Width-sorted batches of a word source, endless and shuffled for training or once through in order"
     def __init__(self,
-        source,         # indexable: source[i] -> (uint8 grey image, text); `WordSynth`, `WordImages`; with an attribute `ink` that is true, images are ink images already
+        source,         # indexable: source[i] -> (uint8 gray image, text); `WordSynth`, `WordImages`; with an attribute `ink` that is true, images are ink images already
         charset,        # `Charset` of the targets
         bs=64,          # words in a batch
         shuffle=True,   # endless and shuffled; False: once through, sorted by width within chunks
@@ -441,7 +441,7 @@ def word_dls(
     share=(0, 1),       # (k, n): training words of the k-th of n processes; the first of them measures
     stretch=STRETCH,    # largest change of the width of training words, as a share
 ):                      # fastai `DataLoaders`
-    "Width-bucketed loaders of word images for a fastai `Learner`"
+    "Width-bucketed loaders of word images for a fastai `Learner`. Raises `ValueError` for a folder without labels, or labels outside the charset"
     from fastai.data.core import DataLoaders
     train, valid = (WordImages(d) if isinstance(d, (str, Path)) else d for d in (train, valid))
     charset = Charset.load(charset or getattr(train, 'charset', None) or 'en')

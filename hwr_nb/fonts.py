@@ -121,7 +121,7 @@ def draw(self:Font,
         text:str,         # text to draw; not checked against `chars`
         xheight:float=20, # height of lower-case letters, pixels
         pad:int=2,        # white pixels around the ink
-    )->Image.Image: # grey picture (mode 'L'), black ink on white, cropped to the ink
+    )->Image.Image: # gray picture (mode 'L'), black ink on white, cropped to the ink
     "A plain drawing of `text`, to look at"
     a = _bitmap(self.pil(self.px_for_xheight(xheight)), text)
     ys,xs = np.nonzero(a)

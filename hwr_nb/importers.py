@@ -401,7 +401,7 @@ def alto_words(
     root: ET.Element,   # the `alto` element
     file: Path,         # the XML file, for errors and its place
 ) -> list:              # of `Word`s
-    "Words of one ALTO file"
+    "Words of one ALTO file. Raises `ValueError` where it describes several pages"
     if sum(p.find('.//String') is not None for p in root.iter('Page')) > 1: raise ValueError(f'{file}: describes several pages, but an image of one; save each page as a file of its own.')
     img = page_image(src, root.findtext('.//sourceImageInformation/fileName'), file)
     unit, found = (root.findtext('.//MeasurementUnit') or 'pixel').strip(), []
@@ -518,7 +518,7 @@ PAGE_PIXELS = 89_000_000    # of a page: A3 at 600 dpi has 70 million
 def open_page(
     path: Path,         # image file
 ) -> Image.Image:       # 'L'
-    "A page as grey. Raises `ValueError` naming the file and what is wrong with it"
+    "A page as gray. Raises `ValueError` naming the file and what is wrong with it"
     try:
         with open(path, 'rb') as f, Image.open(f, formats=FORMATS) as im:     # as in `open_image`
             big = im.width * im.height > PAGE_PIXELS

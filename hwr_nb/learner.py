@@ -342,7 +342,7 @@ def hwr_learner(
     lr=2e-3,        # learning rate
     cbs=(),         # more callbacks
 ) -> HWRLearner:
-    "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights"
+    "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights. Raises `ValueError` for a model with other classes than the charset"
     charset = Charset.load(charset or dls.charset)
     model = model or HTRNet(len(charset) + 1)
     if model.args['n_classes'] != len(charset) + 1: raise ValueError(f'The model has {model.args["n_classes"]} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')

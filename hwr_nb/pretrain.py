@@ -339,7 +339,7 @@ def pick_device(
 
 # %% ../nbs/09_pretrain.ipynb #d8573b93
 def first_weights(net, charset, init):
-    "`net` with the weights of the model file `init`, where shapes agree"
+    "`net` with the weights of the model file `init`, where shapes agree. Raises `ValueError` where hardly any do"
     if init is None: return net
     old, cs, _ = load_model(init)
     new = net.state_dict()

@@ -558,7 +558,7 @@ def figures_of(
     height=32,      # of ink images
     say=print,      # told of crops that cannot be opened
 ):                  # function of a `Recognizer` that returns {'cer', 'wer'}
-    "Measure on labeled crops, opened once; one that cannot be opened counts as read empty"
+    "Measure on labeled crops, opened once; one that cannot be opened counts as read empty. Raises `ValueError` where there are no labels"
     from hwr_nb.metrics import cer, wer
     from hwr_nb.recognize import open_inks
     if test.texts is None: raise ValueError(f'{test.folder}: no labels.tsv there, so nothing can be measured; leave labeled out.')

@@ -40,11 +40,11 @@ class SynthStyle:
     joins: tuple = (.6, 2.6)        # length of joins and gaps between letters against the font's
     p_joins: float = .6             # probability that they differ from the font's at all
     p_marks: float = .5             # probability that dots and accents stand elsewhere than in the font
-    ink: tuple = (0., 110.)         # grey of the ink, 0 black
+    ink: tuple = (0., 110.)         # gray of the ink, 0 black
     fade: tuple = (0., .45)         # how much the ink pales along the word, as a share
-    paper: tuple = (150., 255.)     # grey of the paper, 255 white
-    shade: tuple = (0., 25.)        # slow change of the paper's grey over the crop, grey levels
-    noise: tuple = (0., 9.)         # grain of paper and scanner, standard deviation in grey levels
+    paper: tuple = (150., 255.)     # gray of the paper, 255 white
+    shade: tuple = (0., 25.)        # slow change of the paper's gray over the crop, gray levels
+    noise: tuple = (0., 9.)         # grain of paper and scanner, standard deviation in gray levels
     blur: tuple = (0., .9)          # radius of the scanner's blur, pixels
     margin: tuple = (0., .35)       # paper left at each side of the word, in x-heights
     p_tall: float = .2              # probability of a crop as high as the line, with up to 1.2 x-heights of paper above and below
@@ -206,7 +206,7 @@ def scan(
     ink: np.ndarray,    # float32 [h, w], 0 paper to 1 full ink
     style: SynthStyle,  # ranges of ink, fade, paper, shade, noise and blur
     rng,                # random generator
-) -> np.ndarray:        # uint8 [h, w], the grey scan
+) -> np.ndarray:        # uint8 [h, w], the gray scan
     "Lay ink on paper and scan it"
     u = lambda r: rng.uniform(*r)
     h, w = ink.shape
@@ -214,12 +214,12 @@ def scan(
     paper = u(style.paper)
     dark = min(u(style.ink), paper - 60)
     tone = paper + np.arange(w, dtype=np.float32) * np.float32(u(style.shade) * (1 if rng.random() < .5 else -1) / max(w - 1, 1))
-    grey = tone - ink * (_ramp(rng, w, u(style.fade)) * (tone - dark))
+    gray = tone - ink * (_ramp(rng, w, u(style.fade)) * (tone - dark))
     b = u(style.blur)
-    if b > .3: grey = cv2.sepFilter2D(grey, -1, k := np.array([b, 1, b]) / (1 + 2 * b), k)
+    if b > .3: gray = cv2.sepFilter2D(gray, -1, k := np.array([b, 1, b]) / (1 + 2 * b), k)
     grain = GRAIN[(at := int(rng.integers(len(GRAIN) - h * w))):at + h * w].reshape(h, w) if h * w < len(GRAIN) else np.resize(GRAIN, (h, w))
-    grey += grain * np.float32(u(style.noise))
-    return np.clip(grey, 0, 255, out=grey).astype(np.uint8)
+    gray += grain * np.float32(u(style.noise))
+    return np.clip(gray, 0, 255, out=gray).astype(np.uint8)
 
 # %% ../nbs/03_synth.ipynb #23adfdea
 def crop(
@@ -249,7 +249,7 @@ def crop(
 
 # %% ../nbs/03_synth.ipynb #5cc5c318
 class WordSynth:
-    "Synthetic word `i` as a function of `(seed, i)`: `synth[i]` is a grey scan and its text"
+    "Synthetic word `i` as a function of `(seed, i)`: `synth[i]` is a gray scan and its text"
     def __init__(self,
         words=None,         # a `WordSampler`, a `WordDistribution`, a path of a words.tsv, or None for the shipped English words
         fonts=None,         # a `FontBook`, a folder of fonts, or None for the shipped fonts
@@ -268,7 +268,7 @@ class WordSynth:
 
     def __getitem__(self,
         i: int,     # number of the word, 0 or more
-    ) -> tuple:     # (uint8 [h, w] grey scan, text)
+    ) -> tuple:     # (uint8 [h, w] gray scan, text)
         if i < 0 or i >= self.n: raise IndexError(f'Word {i} of {self.n}: words are numbered from 0 to {self.n - 1}.')
         rng = np.random.default_rng((self.seed, int(i)))
         text, im, leans, s = *self._typeset(rng), self.style
@@ -356,7 +356,7 @@ def contact_sheet(
 
 # %% ../nbs/03_synth.ipynb #e1af587f
 def _save_png(a, path):
-    "Write the grey image `a` so that it appears whole. Raises `OSError` naming the file where that fails"
+    "Write the gray image `a` so that it appears whole. Raises `OSError` naming the file where that fails"
     f, tmp = io.BytesIO(), path.with_name(f'.{path.name}.tmp')
     Image.fromarray(a).save(f, 'PNG', compress_level=1)
     try: tmp.write_bytes(f.getbuffer()); os.replace(tmp, path)
@@ -384,7 +384,7 @@ def synth_folder(
     style=None,         # as `WordSynth`
     workers=1,          # processes
 ) -> Path:              # the labels.tsv
-    "Draw words `start` to `start + n - 1` into a folder as PNG, with `labels.tsv`"
+    "Draw words `start` to `start + n - 1` into a folder as PNG, with `labels.tsv`. Raises `ValueError` for a folder that is not empty, or numbers that cannot be"
     out = Path(out)
     if n < 1 or start < 0 or workers < 1: raise ValueError(f'Got n={n}, start={start}, workers={workers}: n and workers must be 1 or more, start 0 or more.')
     if out.exists() and (not out.is_dir() or any(out.iterdir())): raise ValueError(f'{out} is not an empty folder; name a new one, so that nothing of yours is overwritten.')

@@ -197,7 +197,7 @@ def test_one_pixel(tiny, tmp_path):
     assert reading(tiny, f)[0]['confidence'] <= 1
 
 def test_blank_page(tiny, tmp_path):
-    "blank page | white and grey paper without ink | read with confidence 0"
+    "blank page | white and gray paper without ink | read with confidence 0"
     for k, tone in enumerate((255, 130)): Image.new('L', (300, 80), tone).save(tmp_path/f'{k}.png')
     assert [r['confidence'] for r in reading(tiny, tmp_path)]==[0, 0]
 
