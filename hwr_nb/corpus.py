@@ -477,8 +477,8 @@ def _hyphens(lang, words, counts, tokens, rng):
     whole = [(w, c) for w,c in zip(words, counts) if len(w)>2 and w.isalpha()]
     if not whole: return out
     ws,p = zip(*whole); p = np.sqrt(p)
-    for a,b in rng.choice(ws, (1500, 2), p=p/p.sum()): out[f'{a}-{b}'] += max(1, round(tokens*2e-6))
-    for a,b in rng.choice(ws, (500, 2), p=p/p.sum()): out[f'{_cases[1](a, lang=="tr")}-{_cases[1](b, lang=="tr")}'] += max(1, round(tokens*2e-6))
+    for a,b in rng.choice(ws, (200, 2), p=p/p.sum()): out[f'{a}-{b}'] += max(1, round(tokens*1.2e-5))
+    for a,b in rng.choice(ws, (60, 2), p=p/p.sum()): out[f'{_cases[1](a, lang=="tr")}-{_cases[1](b, lang=="tr")}'] += max(1, round(tokens*1.2e-5))
     return out
 
 # %% ../nbs/01_corpus.ipynb #63ec6f7c
