@@ -59,7 +59,7 @@ def say(msg): print(f'{Path(sys.argv[0]).stem}{f" (process {rank()})" if rank() 
 
 def alone():
     "Raises `UsageError` in a command that several processes cannot share"
-    if rank(): raise SystemExit(2)
+    if rank(): time.sleep(2); raise SystemExit(2)       # the first shall speak before the launcher ends it
     if world() > 1: raise UsageError(f'this command runs in one process, not in {world()}: start it without a launcher; hwr-pretrain, hwr-selftrain and hwr-read can be shared')
 
 def tell(msg): first_only(print)(printable(msg), flush=True)

@@ -56,6 +56,7 @@ def open_image(
         if isinstance(e, OSError) and e.strerror: no(f'cannot be opened ({e.strerror}); check its name and that it may be read.')
         no(f'cannot be read ({str(e) or type(e).__name__}); is the file complete?')
 
+# %% ../nbs/04_data.ipynb #eb391ab7
 def upright(
     im: Image.Image,
 ) -> Image.Image:

@@ -26,6 +26,7 @@ cv2.setNumThreads(0)        # words are too small to share among threads, and a 
 # %% ../nbs/03_synth.ipynb #5e50a7e7
 LEAST = dict(xheight=4., stretch=.1, pen=.05, weight=.02, edge=.1, joins=.05, margin=0.)       # what can be drawn
 
+# %% ../nbs/03_synth.ipynb #973af32e
 @dataclass
 class SynthStyle:
     "Ranges of everything that may vary from word to word; a tuple is (lowest, highest)"

