@@ -5,16 +5,18 @@
 # %% auto #0
 __all__ = ['LOOKS', 'BOTH', 'RIVALS', 'SURE', 'TRUSTS', 'FORMAT', 'MOST', 'ConvBN', 'ResBlock', 'Stage', 'Turned', 'flip_within',
            'BiLSTM', 'HTRNet', 'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment', 'forced_alignment',
-           'bf16_pays', 'fit_of', 'log_posteriors', 'scores_of', 'glimpse', 'trusted', 'options', 'spelled', 'sureness',
-           'likeliest', 'distinct', 'first_look', 'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict',
-           'batch_by_batch', 'best_trust', 'calibrate', 'confidence', 'save_model', 'read_header', 'load_model']
+           'bf16_pays', 'folded', 'to_read', 'fit_of', 'log_posteriors', 'scores_of', 'glimpse', 'trusted', 'options',
+           'spelled', 'sureness', 'likeliest', 'distinct', 'first_look', 'in_batches', 'views', 'second_opinion',
+           'predict_batch', 'predict', 'batch_by_batch', 'best_trust', 'calibrate', 'confidence', 'save_model',
+           'read_header', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
-import json, math
+import json, math, threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -129,8 +131,8 @@ class HTRNet(nn.Module):
 @patch
 def columns(self: HTRNet, x, widths):
     "Columns [W/8, B, C], frames of the first stage [B, C', 1, W/4], and the mask of valid frames"
-    x = x.float().div(255) if x.dtype == torch.uint8 else x
-    x = x.contiguous(memory_format=torch.channels_last)
+    whole, x = x.dtype == torch.uint8, x.to(self.stem[0].conv.weight.dtype)
+    x = (x.div(255) if whole else x).contiguous(memory_format=torch.channels_last)
     w = (widths + 7) // 8 * 8
     for s, conv in zip((2, 4), self.stem): x = conv(x, column_mask(w // s, x.shape[3] // 2))
     m = column_mask(w // 4, x.shape[3])
@@ -254,6 +256,33 @@ def bf16_pays(
     return bool(caps.get('amx_bf16', caps.get('amx_tile', False)) or caps.get('avx512_bf16', False))
 
 # %% ../nbs/06_model.ipynb #4438b4ab
+def folded(
+    net,                    # `HTRNet`
+    dtype=torch.float32,    # of its numbers
+):                          # `HTRNet` without a speller
+    "A copy that only reads: what batch normalization does to each channel is put into the weights of the convolution before it, and all numbers have one type"
+    with torch.device('meta'): out = type(net)(**net.args | dict(speller=None)).eval()
+    out.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith('speller.')}, assign=True)
+    for c in out.modules():
+        if isinstance(c, ConvBN): c.conv, c.bn = nn.utils.fuse_conv_bn_eval(c.conv, c.bn), nn.Identity()
+    return out.requires_grad_(False).to(dtype)
+
+_forms, _one = WeakKeyDictionary(), threading.Lock()
+
+def to_read(net, dtype):
+    "`folded(net, dtype)`, made once until a weight changes"
+    key = dtype, *((t.data_ptr(), 0 if t.is_inference() else t._version) for ts in (net.parameters(), net.buffers()) for t in ts)
+    with _one:
+        if net not in _forms or _forms[net][0] != key: _forms[net] = key, folded(net, dtype)
+        return _forms[net][1]
+
+@patch
+def train(self: HTRNet, mode=True):
+    "As any module; and who trains on will read with other weights, even if an optimizer changes them behind torch's back"
+    if mode: _forms.pop(self, None)
+    return nn.Module.train(self, mode)
+
+# %% ../nbs/06_model.ipynb #50e13e00
 def fit_of(
     pred,           # what `HTRNet` returns
     candidates,     # for each word a list of class number lists
@@ -290,7 +319,8 @@ def scores_of(
     "What the network says to ink images"
     x, w, _ = collate(inks)
     dev = next(net.parameters()).device
-    with torch.autocast(dev.type, torch.bfloat16, enabled=bf16_pays(dev) if bf16 is None else bf16): return Seen(*net(x.to(dev), w.to(dev)))
+    form = to_read(net, torch.bfloat16 if (bf16_pays(dev) if bf16 is None else bf16) else torch.float32)
+    return form(x.to(dev), w.to(dev))._replace(speller=net.speller)
 
 # %% ../nbs/06_model.ipynb #cf772932
 LOOKS = ((1., 0., 0), (1.15, -.25, -2), (1.15, .2, 2), (1., -.25, 2), (1., .2, -2))      # how a doubtful crop is looked at: width as a factor, lean to the right per unit of height, pixels upwards
