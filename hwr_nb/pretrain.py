@@ -8,7 +8,7 @@ __all__ = ['HELD_OUT', 'LESSON', 'training_fonts', 'word_sources', 'sha', 'made'
            'set_trust', 'held_out', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
-import csv, glob, hashlib, importlib.metadata, io, math, os, platform, shlex, signal, sys, threading, time, unicodedata, warnings
+import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, shlex, signal, sys, threading, time, unicodedata, warnings
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -409,6 +409,7 @@ def finish(learn, out, valid, state, synth, init=None, spelling=None):
     prov = provenance(synth, phase='pretrain', steps=b.step, words_seen=b.step * learn.dls.train.bs, minutes=round(b.seconds / 60, 1), init=str(init) if init else None,
                       init_hash=sha(Path(init).read_bytes()) if init else None)
     prov['held_out'], cal = held_out(net, valid, learn.charset)
+    with spared(p := run_dir(out)/'report.json', set()), atomic_write(p, 'w') as f: json.dump(dict(provenance=prov, calibration=cal), f, indent=1, ensure_ascii=False)
     save_model(out, net, learn.charset, cal, prov)
     rec = Recognizer.load(out)
     state.unlink(missing_ok=True)
