@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEAST', 'XH', 'LEANS', 'MARKED', 'GRAIN', 'SynthStyle', 'typeset', 'long_s', 'shape', 'lean', 'spaced', 'loose_marks',
-           'stroke', 'scan', 'crop', 'WordSynth', 'word_sampler', 'word_grid', 'contact_sheet', 'synth_folder']
+           'stroke', 'scan', 'trimmed', 'beside', 'lined', 'crop', 'WordSynth', 'word_sampler', 'word_grid',
+           'contact_sheet', 'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
 import io, math, os, warnings
@@ -51,6 +52,9 @@ class SynthStyle:
     p_tall: float = .2              # probability of a crop as high as the line, with up to 1.2 x-heights of paper above and below
     p_ruled: float = .1             # probability of a ruled or dotted line under the word
     p_neighbor: float = .08         # probability of strokes from the line above or below entering the crop
+    p_beside: float = .06           # probability of a piece of the word before or after at the edge of the crop
+    p_cut: float = .06              # probability of a crop that cuts a little of the word away at each side
+    p_lined: float = .05            # probability of a line drawn with the pen, mostly under the word, at times through it
     p_long_s: float = .08           # probability that inner s are written as long s (ſ), or the first of two
     p_clean: float = .15            # probability of a binary-looking crop: black ink, white paper, no noise
 
@@ -223,28 +227,68 @@ def scan(
     return np.clip(gray, 0, 255, out=gray).astype(np.uint8)
 
 # %% ../nbs/03_synth.ipynb #23adfdea
+def trimmed(
+    ink: np.ndarray,    # float32 [h, w], strokes 0..1
+    xh: float,          # x-height of the word in this picture, pixels
+    rng,                # random generator
+) -> np.ndarray:        # float32 [h', w'], with up to an eighth of an x-height less at the left and right, and a tenth of the height above and below
+    "A word of which the box has cut a little"
+    h, w = ink.shape
+    l, r = (rng.uniform(0, .12, 2) * min(xh, w / 4)).round().astype(int)
+    t, b = (rng.uniform(0, .1, 2) * h).round().astype(int)
+    return ink[t:h-b, l:w-r]
+
+def beside(
+    ink: np.ndarray,    # float32 [h, w], strokes 0..1
+    xh: float,          # x-height of the word in this picture, pixels
+    rng,                # random generator
+) -> tuple:             # (float32 [h, w'], 0 with a piece at the left, 1 at the right)
+    "The word, and a gap away from it a piece of another one, made of its own strokes"
+    h, w = ink.shape
+    piece = np.roll(ink, int(rng.integers(w)), 1)[:, :max(2, int(xh * rng.uniform(.15, .6)))]
+    gap, side = np.zeros((h, int(xh * rng.uniform(.35, 1.1))), np.float32), int(rng.integers(2))
+    return np.concatenate([ink, gap, piece] if side else [piece, gap, ink], 1), side
+
+def lined(
+    ink: np.ndarray,    # float32 [h, w], strokes 0..1, modified in place
+    xh: float,          # x-height of the word in this picture, pixels
+    at: tuple,          # where the line may run, from .. to, rows as shares of the height
+    rng,                # random generator
+):
+    "Draw a line across the word, not quite straight"
+    h, w = ink.shape
+    xs = np.linspace(rng.uniform(-.1, .2), rng.uniform(.8, 1.1), 4) * w
+    ys = rng.uniform(*at) * h + rng.uniform(-.06, .06) * (xs - w / 2) + rng.normal(0, .05 * xh, 4)
+    line = np.zeros((h, w), np.uint8)
+    cv2.polylines(line, [np.stack([xs, ys], 1).round().astype(np.int32)], False, 255, max(1, round(xh * rng.uniform(.04, .14))), cv2.LINE_AA)
+    np.maximum(ink, line * np.float32(rng.uniform(.6, 1) / 255), out=ink)
+
+# %% ../nbs/03_synth.ipynb #be8c7733
 def crop(
     ink: np.ndarray,    # float32 [h, w], strokes 0..1
     xh: float,          # x-height of the word in this picture, pixels
-    style: SynthStyle,  # ranges of margin; probabilities of ruled lines and neighbors
+    style: SynthStyle,  # ranges of margin; probabilities of lines and neighbors, and of a box that is too small
     rng,                # random generator
 ) -> np.ndarray:        # float32 [h', w'], strokes with paper around them
-    "Paper around the word as a segmenter leaves it, at times with a ruled line or strokes of the lines above and below"
-    l, r, t, b = rng.uniform(style.margin[0], style.margin[1], 4) * xh
-    if rng.random() < style.p_tall: t, b = rng.uniform(0, 1.2, 2) * xh
-    l, r, t, b = int(l), int(r), int(t), int(b)
-    h, w = ink.shape
-    out = np.zeros((h + t + b, w + l + r), np.float32)
-    out[t:t+h, l:l+w] = ink
-    h, w = out.shape
-    if rng.random() < style.p_neighbor:
-        k = max(1, int(h * rng.uniform(.05, .2)))
-        other = np.roll(out, int(rng.integers(w)), 1)
-        if rng.random() < .5: out[:k] = np.maximum(out[:k], other[-k:])
-        else:                 out[-k:] = np.maximum(out[-k:], other[:k])
-    if rng.random() < style.p_ruled:
-        y, dash = int(h * rng.uniform(.6, .98)), int(rng.integers(2, 9))
-        on = (np.arange(w) // dash % 2 == 0) if rng.random() < .5 else np.ones(w, bool)
+    "Paper around the word as a segmenter leaves it, at times with lines or strokes of its neighbors"
+    margins, chance = rng.uniform(style.margin[0], style.margin[1], 4) * xh, rng.random(6) < (style.p_tall, style.p_cut, style.p_beside, style.p_neighbor, style.p_ruled, style.p_lined)
+    tall, cut, side, neighbor, ruled, line = chance.tolist()
+    if tall: margins[2:] = rng.uniform(0, 1.2, 2) * xh
+    if cut: ink, margins[:] = trimmed(ink, xh, rng), 0
+    own, (h, w) = ink, ink.shape
+    if side: ink, where = beside(ink, xh, rng); margins[where] = 0
+    l, r, t, b = margins.astype(int)
+    out = np.pad(ink, ((t, b), (l, r)))
+    rows, cols = out.shape
+    if neighbor:
+        k = int(np.clip(rows * rng.uniform(.05, .2), 1, max(1, h // 2)))
+        above = rng.random() < .5
+        other, place = np.roll(np.pad(own[-k:] if above else own[:k], ((0, 0), (0, cols - w))), int(rng.integers(cols)), 1), slice(k) if above else slice(rows - k, rows)
+        out[place] = np.maximum(out[place], other)
+    if line: lined(out, xh, ((t + .4 * h) / rows, (t + .65 * h) / rows) if rng.random() < .2 else (.75, 1.), rng)
+    if ruled:
+        y, dash = int(rows * rng.uniform(.6, .98)), int(rng.integers(2, 9))
+        on = (np.arange(cols) // dash % 2 == 0) if rng.random() < .5 else np.ones(cols, bool)
         out[y:y+int(rng.integers(1, 3)), on] = np.maximum(out[y:y+1, on], rng.uniform(.2, .7))
     return out
 
@@ -322,7 +366,7 @@ def word_sampler(
     if words is None: words = WordDistribution.expected(charset)
     elif not isinstance(words, WordDistribution): words = WordDistribution.from_tsv(words)
     dist = words.fitting(charset, 24)
-    return WordSampler(dist, power=.9, ngram=NgramModel.fit(dist), charset=charset, p_ngram=.07, p_broken=.04 if '-' in charset else 0, p_enclosed=.02, p_number=.05 if any(d in charset for d in '0123456789') else 0)
+    return WordSampler(dist, power=.9, ngram=NgramModel.fit(dist), charset=charset, p_ngram=.07, p_short=.025, p_broken=.04 if '-' in charset else 0, p_enclosed=.02, p_number=.05 if any(d in charset for d in '0123456789') else 0)
 
 # %% ../nbs/03_synth.ipynb #949746db
 def word_grid(
