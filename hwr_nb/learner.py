@@ -34,7 +34,7 @@ from .text import Charset, fold, graphemes, nfc
 from .corpus import NgramModel, WordDistribution, WordSampler
 from .fonts import FontBook
 from .synth import SynthStyle, WordSynth, contact_sheet, synth_folder, word_grid
-from .data import WordDL, WordImages, collate, column_mask, ink_image, open_image, read_labels, word_dls
+from .data import HEIGHT, WordDL, WordImages, collate, column_mask, ink_image, open_image, read_labels, word_dls
 from .augment import BatchAugment
 from .model import HTRNet, bf16_pays, ctc_loss, greedy
 from .metrics import CER, WER, EvalReport, compare, evaluate
@@ -123,7 +123,7 @@ class Budget(Callback):
         step=0,         # batches done before a resume
     ):
         if (minutes is None) == (steps is None): raise ValueError(f'Give minutes or steps, one of them (got minutes={minutes}, steps={steps}).')
-        if (minutes or steps) <= 0: raise ValueError(f'A budget must be above 0 (got minutes={minutes}, steps={steps}).')
+        if not (steps if minutes is None else minutes) > 0: raise ValueError(f'A budget must be above 0 (got minutes={minutes}, steps={steps}).')
         self.lr, self.minutes, self.steps, self.warm, self.spent, self.step = lr, minutes, steps, warm, spent, step
         self.clock, self.t0 = time.monotonic, None
 
@@ -206,7 +206,8 @@ class TwoThreads(Callback):
 
     def before_fit(self):
         n = torch.get_num_threads()
-        if world() > 1 or not (self.on or self.on is None and n > 1 and torch.device(self.dls.device).type == 'cpu'): return
+        whole = self.recorder.train_metrics or any(hasattr(c, e) for c in self.learn.cbs for e in ('after_loss', 'before_backward'))         # somebody wants to see the batch as one
+        if whole or world() > 1 or not (self.on or self.on is None and n > 1 and torch.device(self.dls.device).type == 'cpu'): return
         self.twin = copy.deepcopy(self.learn.model).train()
         for p, q in zip(self.learn.model.parameters(), self.twin.parameters()): q.data = p.data
         self.pool = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(max(1, n // 2),))
@@ -317,7 +318,9 @@ def show_results(self: HWRLearner,
     b=None,     # a batch; None: the loader's next one
 ):              # a matplotlib figure
     "Words, what is written (above) and what is read (below; red where it differs)"
-    x, w, y = b or next(iter(self.dls[ds_idx]))
+    b = b or next(iter(self.dls[ds_idx]), None)
+    if b is None: raise ValueError(f'There are no words in loader {ds_idx} to show: give `word_dls` words to measure with, or show those of loader 0.')
+    x, w, y = b
     texts = [self.charset.decode(t.tolist()) for t in y[:max_n]]
     return word_figure([255 - x[i, 0, :, :w[i]].numpy() for i in range(len(texts))], texts, self.read_batch((x[:max_n], w[:max_n]))[0])
 
@@ -342,9 +345,10 @@ def hwr_learner(
     lr=2e-3,        # learning rate
     cbs=(),         # more callbacks
 ) -> HWRLearner:
-    "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights. Raises `ValueError` for a model with other classes than the charset"
+    "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights. Raises `ValueError` for a model with other classes than the charset or of another height"
     charset = Charset.load(charset or dls.charset)
     model = model or HTRNet(len(charset) + 1)
+    if model.args['height'] != HEIGHT: raise ValueError(f'The model reads {model.args["height"]} rows, but words are drawn and crops are opened with {HEIGHT}: training needs height={HEIGHT}.')
     if model.args['n_classes'] != len(charset) + 1: raise ValueError(f'The model has {model.args["n_classes"]} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
     cbs = [AugmentBatch(aug), Bf16(bf16), TwoThreads(), Clip(clip), GiveBack(), *([EMA(ema)] if ema else []), *L(cbs)]
     learn = HWRLearner(dls, model, loss_func=ctc_loss, metrics=[CER(), WER()], lr=lr, wd=wd, cbs=cbs,

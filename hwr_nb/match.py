@@ -102,7 +102,7 @@ def matched(
     least=4,        # different words that must have been read surely
 ) -> FontBook:      # the same fonts, with the weights of `near_weights`
     "Prefer fonts like the archive's hand"
-    some = inks[::max(1, len(inks) // most)]
+    some = inks[::-(-len(inks) // most) or 1]
     read = rec.read_inks(some)
     common = common_words([t for t, _ in read], [c for _, c in read], rec.charset)
     if len(common) < least or len(fonts) < 5: return fonts

@@ -319,8 +319,9 @@ def scores_of(
     "What the network says to ink images"
     x, w, _ = collate(inks)
     dev = next(net.parameters()).device
-    form = to_read(net, torch.bfloat16 if (bf16_pays(dev) if bf16 is None else bf16) else torch.float32)
-    return form(x.to(dev), w.to(dev))._replace(speller=net.speller)
+    half = bf16_pays(dev) if bf16 is None else bf16
+    form = to_read(net, torch.bfloat16 if half else torch.float32) if isinstance(net, HTRNet) else net
+    return Seen(*form(x.to(dev), w.to(dev))[:2], getattr(net, 'speller', None))
 
 # %% ../nbs/06_model.ipynb #cf772932
 LOOKS = ((1., 0., 0), (1.15, -.25, -2), (1.15, .2, 2), (1., -.25, 2), (1., .2, -2))      # how a doubtful crop is looked at: width as a factor, lean to the right per unit of height, pixels upwards
@@ -586,6 +587,7 @@ def load_model(
             sd = {k: f.get_tensor(k).float() for k in want}
     except SafetensorError as e: no(f'damaged ({str(e)[:80]}).')
     if not all(v.isfinite().all() for v in sd.values()): no('weights that are not numbers; it is damaged.')
+    if any((v < 0).any() for k, v in sd.items() if k.endswith('running_var')): no('variances below 0; it is damaged.')
     net = net.to_empty(device='cpu')
     for m in net.modules():
         if isinstance(m, nn.BatchNorm2d): m.num_batches_tracked.zero_()

@@ -262,7 +262,7 @@ def read(self: Checkpoint) -> dict:
 def load(self: Checkpoint, learn):
     "Put a saved state into a learner whose `EMA` and `Budget` have not run yet. Raises `ValueError` where it does not belong to it"
     s, short = self.read(), lambda v: repr(v) if len(repr(v)) < 60 else repr(v)[:57] + '...'
-    was = {k: self.args.get(k) for k in ('words_hash', 'corrections', 'languages')} | s['args']       # states of earlier versions have none
+    was = {k: self.args.get(k) for k in ('words_hash', 'corrections', 'languages', 'fonts', 'style')} | s['args']       # states of earlier versions have none
     diff = {k: (was.get(k), v) for k, v in self.args.items() if was.get(k) != v}
     if diff: raise ValueError(f'{self.path} belongs to a run with other settings: ' + ', '.join(f'{k} was {short(a)}, now {short(b)}' for k, (a, b) in diff.items()) + '. Use the same, or delete the file to begin anew.')
     try:
@@ -298,7 +298,7 @@ def pretrain(
     seed=0,             # of everything
     resume=False,       # go on with an unfinished run at `out`
     device=None,        # torch device; None: a GPU where there is one
-    init=None,          # model file whose weights to start from (its charset may differ: then the heads are new); None: from nothing
+    init=None,          # model file whose weights to start from (its charset may differ: then the scores of characters that only one has are new); None: from nothing
     bs=64,              # words in a batch
     lr=2e-3,            # highest learning rate
     reuse=3,            # uses of a drawn word, each augmented anew
@@ -319,7 +319,7 @@ def pretrain(
         synth, valid = word_sources(words, fonts, style, seed, charset, 512)
         prov = provenance(synth)
         ckpt, budget = Checkpoint(state, dict(kind='pretrain', init=init and sha(Path(init).read_bytes()), fonts=prov['fonts_hash'], words_hash=prov['words_hash'], seed=seed, charset=charset.chars, bs=bs, lr=lr, reuse=reuse,
-                                                words=repr(synth.words), net=repr(net))), Budget(lr, minutes and minutes * (1 - LESSON), steps)
+                                                words=repr(synth.words), net=repr(net), style=repr(synth.style))), Budget(lr, minutes and minutes * (1 - LESSON), steps)
         dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device, (rank(), world()))
         model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
         learn = hwr_learner(dls, model, charset, cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')])

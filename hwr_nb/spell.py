@@ -167,6 +167,7 @@ def lesson(
     rest = [p for p in speller.requires_grad_().train().parameters() if all(p is not t for t in table)]
     opt = torch.optim.AdamW([dict(params=rest, top=lr), dict(params=table, top=3 * lr, weight_decay=0.)], weight_decay=.01, fused=True)
     avg = AveragedModel(speller, avg_fn=lambda a, p, n: a + (p - a) * max(.002, 9 / (10 + float(n))), use_buffers=True)
+    if not (steps if minutes is None else minutes) > 0: raise ValueError(f'A lesson takes minutes or steps above 0, not minutes={minutes}, steps={steps}.')
     t0, n, dev = time.monotonic(), 0, speller.place.device
     while (done := n / steps if steps else (time.monotonic() - t0) / 60 / minutes) < 1:
         for g in opt.param_groups: g['lr'] = g['top'] * min(max(done, 1e-3) / .05, (1 - done) / .95)
@@ -230,8 +231,8 @@ def spell(
     at = lambda t, row: t.gather(1, row.view(B, beam, *[1] * (t.ndim - 2)).expand(B, beam, *t.shape[2:]))
     last, score, said = torch.zeros(B, beam, dtype=torch.long, device=dev), torch.full((B, beam), -math.inf, device=dev), torch.zeros(B, beam, device=dev)
     score[:, 0] = 0                                     # all begin alike, so one of them is enough
-    texts, done = torch.zeros(B, beam, LONGEST, dtype=torch.long, device=dev), torch.zeros(B, beam, dtype=torch.bool, device=dev)
-    for t in range(LONGEST):
+    texts, done = torch.zeros(B, beam, LONGEST + 1, dtype=torch.long, device=dev), torch.zeros(B, beam, dtype=torch.bool, device=dev)
+    for t in range(LONGEST + 1):
         new = said[..., None] + trust * (speller.after(last.flatten(), past).view(B, beam, C) + EACH * (torch.arange(C, device=dev) > 0))
         total = torch.stack([l.more(*s, last) for l, s in zip(looks, states)]).mean(0) + new
         stay = torch.full_like(total, -math.inf); stay[..., 0] = score                    # after the end comes nothing

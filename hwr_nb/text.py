@@ -19,27 +19,33 @@ def nfc(
     return s if s.isascii() else unicodedata.normalize('NFC', s)
 
 # %% ../nbs/00_text.ipynb #56eb9392
+_grapheme = regex.compile(r'\X')
+
 def graphemes(
     s:str, # any text
 )->list: # its characters as a reader counts them, each a `str` of one or more code points
     "Split `s` into NFC graphemes"
     s = nfc(s)
-    return list(s) if s.isascii() and '\r' not in s else regex.findall(r'\X', s)
+    return list(s) if s.isascii() and '\r' not in s else _grapheme.findall(s)
 
 # %% ../nbs/00_text.ipynb #6406bd64
+_inkless = regex.compile('[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]')
+
 def inked(
     s:str, # any text
 )->str: # NFC
     "`s` without the characters that leave nothing on paper"
-    return nfc(s) if s.isascii() else regex.sub('[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]', '', nfc(s))
+    return nfc(s) if s.isascii() else _inkless.sub('', nfc(s))
 
 # %% ../nbs/00_text.ipynb #4d486e26
+_unfolded = regex.compile(r'[^\p{L}\p{M}\p{Nd}]')
+
 def fold(
     s:str, # any text
 )->str: # NFC, lower case, letters (with their accents) and digits only; may be empty
     "What remains of `s` when case, punctuation and spaces do not count"
     if s.isascii(): return s.lower() if s.isalnum() else ''.join(c for c in s.lower() if c.isalnum())
-    return nfc(regex.sub(r'[^\p{L}\p{M}\p{Nd}]', '', nfc(s).lower().replace('i\u0307', 'i')))     # İ in lower case keeps a dot of its own
+    return nfc(_unfolded.sub('', nfc(s).lower().replace('i\u0307', 'i').replace('ſ', 's')))     # İ in lower case keeps a dot of its own
 
 # %% ../nbs/00_text.ipynb #0e675578
 _plain = {**dict.fromkeys('‘’‚‛′ʼ´', "'"), **dict.fromkeys('“”„‟″', '"'), **dict.fromkeys('‐‑‒–—―−', '-'),
