@@ -8,7 +8,7 @@ __all__ = ['count', 'natural', 'seeds', 'amount', 'UsageError', 'printable', 'ex
            'hwr_eval', 'row', 'counted', 'hwr_read', 'hwr_demo']
 
 # %% ../nbs/12_cli.ipynb #25b5d097
-import json, os, shutil, signal, sys, threading, time, warnings
+import json, os, re, shutil, signal, sys, threading, time, warnings
 from argparse import ArgumentTypeError
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -33,9 +33,9 @@ def explain(
     e:BaseException, # what was raised
 )->str: # one printable line
     "What went wrong, as one line for the terminal"
+    s = re.sub(r'^(Exception occured in .*:\n\t)+', '', str(e))      # fastai puts this before what a callback raises
     if isinstance(e, OSError) and e.strerror: s = f'{e.filename}: {e.strerror}' if e.filename else e.strerror
-    elif isinstance(e, (ValueError, OSError, UsageError)) and str(e): s = str(e)
-    else: s = ': '.join([type(e).__name__, *str(e).splitlines()[:1]]) + ' (with --debug you see where)'
+    elif not isinstance(e, (ValueError, OSError, UsageError)) or not s: s = ': '.join([type(e).__name__, *s.splitlines()[:1]]) + ' (with --debug you see where)'
     return printable(s)
 
 # %% ../nbs/12_cli.ipynb #f201e5c2
@@ -46,7 +46,7 @@ def stoppable():
     if threading.current_thread() is not threading.main_thread(): yield came; return    # signals go to the main thread alone
     def stop(n, frame):
         if os.getpid()!=me: signal.signal(signal.SIGALRM, lambda *_: os._exit(0)); signal.alarm(30); return    # a worker, forked from us
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        if hasattr(signal, 'SIGCHLD'): signal.signal(signal.SIGCHLD, lambda *_: None)
         came.append(n)
         raise KeyboardInterrupt
     old = {s:signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -185,11 +185,11 @@ def hwr_synth(
     from hwr_nb.synth import Charset, contact_sheet, synth_folder
     charset,_ = Charset.load(charset),file_to_write(sheet, words)
     book = _book(fonts, charset)
-    if sheet:
-        im = contact_sheet(book)
-        with atomic_write(sheet) as f: im.save(f, 'PNG')
-        print(f'{sheet}: {im.width} x {im.height} pixels')
     if out: print(f'{synth_folder(out, n, seed, start, words, book, charset, workers=workers or os.cpu_count() or 1)}: {n:,} words')
+    if not sheet: return
+    im = contact_sheet(book)
+    with atomic_write(sheet) as f: im.save(f, 'PNG')
+    print(f'{sheet}: {im.width} x {im.height} pixels')
 
 # %% ../nbs/12_cli.ipynb #33d7a110
 @command

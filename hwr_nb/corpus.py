@@ -199,6 +199,8 @@ def vocab(self:WordDistribution)->frozenset: # the folded words: lower case, let
 def _from_counter(cnt, name, left_out=None):
     return WordDistribution(list(cnt), np.array(list(cnt.values())), name, left_out)
 
+_apostrophe = regex.compile(r"(?<=\p{L})[’ʼ](?=\p{L})")
+
 @patch
 def restrict(self:WordDistribution,
     charset=None, # keep words this charset can write: anything `Charset.load` takes; None: any
@@ -208,7 +210,7 @@ def restrict(self:WordDistribution,
     "Only the words that fit; raises `ValueError` if none does"
     cs,cnt,out = None if charset is None else Charset.load(charset),Counter(),defaultdict(list)
     for w,c in zip(self.words, self.counts.tolist()):
-        v = w if cs is None else cs.clean(w if "'" not in cs else regex.sub(r"(?<=\p{L})[’ʼ](?=\p{L})", "'", w))       # l’eau: the same ink as l'eau
+        v = w if cs is None or w.isascii() else cs.clean(w if "'" not in cs else _apostrophe.sub("'", w))       # l’eau: the same ink as l'eau
         if not v or (cs and cs.outside(v)): out[f'outside the charset {cs.name!r}'].append(w)
         elif max_len and len(v)>max_len and len(graphemes(v))>max_len: out[f'longer than {max_len}'].append(w)
         else: cnt[v] += c
@@ -238,15 +240,25 @@ def _text_files(paths, failed):
     for p in [paths] if isinstance(paths, (str, Path)) else paths:
         if str(p)=='-' or not Path(p).is_dir(): yield p,False; continue
         shut = []
-        fs = sorted(Path(d)/f for d,_,names in _walk(p, shut.append) for f in names if f.lower().endswith('.txt'))
+        fs = sorted(Path(d)/f for d,_,names in _walk(p, shut.append) for f in names if f.lower().endswith('.txt') and f[0]!='.')
         shut = [(e.filename, f"{e.filename} cannot be opened ({e.strerror}): check that it may be read") for e in shut]
         if shut and (failed is None or not fs): raise ValueError(shut[0][1])
         if not fs: raise ValueError(f"the folder {str(p)!r} has no .txt file in it: give a folder of .txt files, or the files themselves")
         if shut: failed += shut
         yield from ((f,True) for f in fs)
 
+def _counted(path):
+    "Whether a file is a word list, by its name or by its first lines"
+    if str(path).lower().endswith(('.tsv', '.tsv.gz')): return True
+    if not os.path.isfile(path): return False
+    with open(path, encoding='utf-8-sig', errors='replace') as f: head = f.read(1<<16)
+    if len(head)==1<<16: head = head[:head.rfind('\n')+1]
+    some = [l for l in head.split('\n')[:100] if l.strip()]
+    return sum(regex.fullmatch(r'\S+[\t,;] *[\d.]+(e[-+]?\d+)?\s*|\s*\d+\s+\p{L}\S*\s*', l, regex.I) is not None for l in some)>len(some)/2       # a heading, a damaged line, or a list of another form is for `from_tsv` to name
+
 def _count(path, encoding):
     "How often each word of a text occurs, and which of them are too long to be words"
+    if str(path)!='-' and _counted(path): d = WordDistribution.from_tsv(path); return Counter(dict(zip(d.words, d.counts.tolist()))),{}       # a list of words brings its counts
     c = Counter(tokenize(read_text(path, encoding)))
     big = {w:n for w,n in c.items() if len(w)>60}
     if sum(len(w)*n for w,n in big.items()) > .9*sum(len(w)*n for w,n in c.items()):
@@ -350,15 +362,6 @@ def default(cls:WordDistribution,
     return _shipped(lang)
 
 # %% ../nbs/01_corpus.ipynb #c9ba2dbc
-def _counted(path):
-    "Whether a file is a word list, by its name or by its first lines"
-    if str(path).lower().endswith(('.tsv', '.tsv.gz')): return True
-    if not os.path.isfile(path): return False
-    with open(path, encoding='utf-8-sig', errors='replace') as f: head = f.read(1<<16)
-    if len(head)==1<<16: head = head[:head.rfind('\n')+1]
-    some = [l for l in head.split('\n')[:100] if l.strip()]
-    return sum(regex.fullmatch(r'\S+[\t,;] *[\d.]+(e[-+]?\d+)?\s*|\s*\d+\s+\p{L}\S*\s*', l, regex.I) is not None for l in some)>len(some)/2       # a heading, a damaged line, or a list of another form is for `from_tsv` to name
-
 @patch(cls_method=True)
 def load(cls:WordDistribution,
     x=None, # None: the shipped English list; a `WordDistribution`; a word list (.tsv, .tsv.gz, or any file of `word<TAB>count` lines); or texts, as for `from_texts`
@@ -392,7 +395,7 @@ def case_punct_rates(
 
 # %% ../nbs/01_corpus.ipynb #680fdbcd
 _follow = dict(     # what stands after an elided word, with weights; * is any other word that begins with a vowel or an h
-    fr=dict(l='* 1', d='* 24 un 3 une 3 autres 2 être 1 avoir 1 abord 1 accord 1 eux 1 elle 1 ailleurs 1 autre 1 après 1 où 1', c='est 12 était 4 étaient 1 en 1',
+    fr=dict(l='* 200 on 14 un 8 une 6 a 6 ai 3 avait 4 ont 2 en 2 est 1 était 1', d='* 24 un 3 une 3 autres 2 être 1 avoir 1 abord 1 accord 1 eux 1 elle 1 ailleurs 1 autre 1 après 1 où 1', c='est 12 était 4 étaient 1 en 1',
         j='ai 10 avais 4 étais 3 y 1 en 2 aurais 1 aurai 1 aime 1 espère 1 attends 1 irai 1 avoue 1 ignore 1 entends 1',
         n='est 8 a 6 y 3 en 2 était 3 avait 3 ai 3 ont 3 étaient 1 avaient 1 avons 1 avez 1 aurait 1 aura 1 ayant 1 importe 1 aime 1 existe 1',
         m='a 6 en 3 y 1 avait 2 ont 1 est 2 était 1 aurait 1 aime 1 avez 2 aider 1 envoyer 1 appelle 1 écrire 1', t='a 4 ai 4 en 3 es 2 y 1 aime 2 avais 1 ont 1 est 1 aider 1 inquiète 1 envoie 1 écris 1',
@@ -505,8 +508,8 @@ def from_wordfreq(cls:WordDistribution,
         dressed = rng.multinomial(forms[:,k], pa)
         for i,j in zip(*(o.tolist() for o in np.nonzero(dressed))):
             (a,b),w,c = affixes[j],bare[i],int(dressed[i,j])
-            if k==1 and c>1 and lang in _follow and (at := w.find("'", 1, 6)+1): cnt[a+w[:at]+case(w[at:])+b] += c//2; c -= c//2         # d'Orléans
-            cnt[a+case(w, lang=='tr')+b] += c
+            if k==1 and c>1 and lang in _follow and (at := w.find("'", 1, 6)+1) and w[:at-1] in ('l', 'd', *_joined.get(lang, ())): cnt[a+w[:at]+case(w[at:])+b] += c//2; c -= c//2         # d'Orléans
+            cnt[a+('IJ'+w[2:] if k==1 and lang=='nl' and w.startswith('ij') else case(w, lang=='tr'))+b] += c
     return _from_counter(cnt, f'wordfreq_{lang}')
 
 # %% ../nbs/01_corpus.ipynb #7db22ce5

@@ -406,7 +406,7 @@ def from_folder(cls:FontBook,
     d = Path(path)
     if not d.is_dir(): raise FileNotFoundError(f'no folder of fonts at {path}: give a folder with .ttf, .otf or .woff2 files')
     shut,good,kinds = [],('.ttf','.otf','.woff2'),('.woff','.ttc','.otc','.pfb','.eot','.dfont')
-    paths = sorted(p for at,_,names in _walk(d, shut.append) for p in (Path(at)/n for n in names) if p.suffix.lower() in good+kinds)
+    paths = sorted(p for at,_,names in _walk(d, shut.append) for p in (Path(at)/n for n in names if n[0]!='.') if p.suffix.lower() in good+kinds)
     shut = [dict(file=f'{Path(e.filename).relative_to(d).as_posix()}/', used=False, reason=f'cannot be opened ({e.strerror})', missing='') for e in shut]
     if not paths: raise ValueError(f'no .ttf, .otf or .woff2 file in {path}' + ''.join(f"; {r['file']} {r['reason']}" for r in shut[:5]))
     def check(p):

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['MAX_COORDINATE', 'MAX_FILES', 'MAX_LINE', 'MAX_XML', 'MAX_DEPTH', 'GW_CODES', 'CVL_NAME', 'IAM_NAME', 'IAM_PART',
-           'HWS_LISTS', 'READERS', 'PAGE_PIXELS', 'Word', 'cut', 'Source', 'list_lines', 'iam_words', 'read_xml',
-           'outline', 'gw_text', 'svg_outlines', 'gw_words', 'cvl_words', 'agrees', 'listed_words', 'page_image',
-           'xml_words', 'page_words', 'alto_words', 'rimes_xml_words', 'folder_words', 'detect_format', 'read_split',
-           'open_page', 'crop_word', 'unusable', 'crop_name', 'Imported', 'write_words', 'import_words']
+           'HWS_LISTS', 'READERS', 'LISTS', 'BY_ROOT', 'PAGE_PIXELS', 'Word', 'cut', 'Source', 'list_lines',
+           'iam_words', 'read_xml', 'outline', 'gw_text', 'svg_outlines', 'gw_words', 'cvl_images', 'cvl_words',
+           'agrees', 'listed_words', 'page_image', 'xml_words', 'page_words', 'alto_words', 'rimes_xml_words',
+           'folder_words', 'list_format', 'xml_format', 'is_cvl', 'detect_format', 'read_split', 'open_page',
+           'crop_word', 'unusable', 'crop_name', 'Imported', 'write_words', 'import_words']
 
 # %% ../nbs/14_importers.ipynb #9b643b16
 import html, os, posixpath, re, shutil, unicodedata, warnings
@@ -25,7 +26,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageDraw
 
 from .corpus import _walk
-from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, open_image, read_labels, respelled, upright
+from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, one_picture, open_image, read_labels, respelled, upright
 from .text import inked, nfc
 
 # %% ../nbs/14_importers.ipynb #157f12e4
@@ -290,14 +291,14 @@ def gw_words(
 # %% ../nbs/14_importers.ipynb #398fbf13
 CVL_NAME = re.compile(r'(\d+)-(\d+)-(\d+)-(\d+)-(.*)')
 
+def cvl_images(src): return (f for f in src.files(EXTS) if not {'lines', 'pages'} & set(f.relative_to(src.root).parts[:-1]))
+
 def cvl_words(
     src: Source,        # folder of the database, or of one of its parts such as trainset
 ):                      # yields `Word`s
     "Words of the CVL database"
-    for f in src.files(EXTS):
-        rel = f.relative_to(src.root)
-        if {'lines', 'pages'} & set(rel.parts[:-1]): continue
-        word, m = Word(f, name=f.stem, where=rel.as_posix(), nested=True), CVL_NAME.fullmatch(f.name[:-len(f.suffix)])
+    for f in cvl_images(src):
+        word, m = Word(f, name=f.stem, where=f.relative_to(src.root).as_posix(), nested=True), CVL_NAME.fullmatch(f.name[:-len(f.suffix)])
         if m: word.text, word.group, word.page, word.name = m[5], m[1], f'{m[1]}-{m[2]}', '-'.join(m.groups()[:4])
         else: word.why = 'not called WRITER-PAGE-LINE-POSITION-text'
         yield word
@@ -449,9 +450,10 @@ def folder_words(
     "Words of a folder of crops"
     lab = src.path if src.path.is_file() else next((p for p in (src.path/'labels.tsv', src.path/'labels.csv') if p.is_file()), None)
     rows = [(r.file, r.text, r.group, r.page) for r in read_labels(lab)] if lab else [(f.relative_to(src.root).as_posix(), '', '', '') for f in find_images(src.root)]
-    for (file, text, group, page), at in zip(rows, respelled([src.root/r[0] for r in rows])):
-        name = posixpath.splitext(file)[0]
-        yield Word(src.find(posixpath.join(posixpath.dirname(file), at.name), str(lab), search=False) if lab else src.root/file, None, text, group, page, name, where=lab.name if lab else file, nested=IAM_NAME.fullmatch(name) is not None)
+    for (file, text, group, page), at in zip(rows, respelled([src.root/r[0].replace('\\', '/') for r in rows])):
+        name, find = posixpath.splitext(file)[0], partial(src.find, where=str(lab), search=False)
+        path = find(file) or find(at.relative_to(src.root).as_posix()) if lab else src.root/file
+        yield Word(path, None, text, group, page, name, where=lab.name if lab else file, nested=IAM_NAME.fullmatch(name) is not None)
 
 # %% ../nbs/14_importers.ipynb #8184011a
 HWS_LISTS = 'IIIT-HWS*.txt', '*_ann.txt', 'ann/*.txt'
@@ -462,27 +464,52 @@ READERS = dict(iam=iam_words, gw=gw_words, cvl=cvl_words, rimes=listed_words,
                alto=partial(xml_words, tag='alto', words=alto_words), folder=folder_words)
 
 # %% ../nbs/14_importers.ipynb #6cbb388c
+LISTS = dict(iam=('words.txt',), gw=('word_labels.txt', 'transcription.txt'), rimes=('gr*truth*.txt',), hws=HWS_LISTS)     # what they are called
+BY_ROOT = dict(PcGts='page', alto='alto', DocumentList='rimes_xml')
+
+def list_format(
+    path: Path,         # text file
+) -> str:               # 'iam', 'gw', 'hws' or 'rimes'; None: none of them
+    "The format of a list, from its first five lines"
+    with open(path, 'rb') as f: text = f.read(MAX_LINE).decode('utf-8-sig', 'replace').replace('\0', '')       # in another encoding it is known as well; its reader says that it must be UTF-8
+    head = list(islice((l.strip() for l in text.splitlines() if l.strip() and l[0] != '#'), 5))
+    image, code = rf'\S+(?:{"|".join(map(re.escape, EXTS))})', r'(?:[^\s|-]|s_\w+)'
+    for pattern, fmt in ((r'\w+-\w+-\w+-\w+\s+(ok|err?)\s.*', 'iam'), (rf'\w+-\d\w*(-\d\w*)?\s+{code}([-|]{code})*', 'gw'), (image + r'\s+\S+\s+\d+\s+[01]', 'hws'), (image + r'\s.+', 'rimes')):
+        if any(re.fullmatch(pattern, l, re.I) for l in head): return fmt
+
+def xml_format(
+    src: Source,        # folder
+) -> str:               # 'page', 'alto' or 'rimes_xml'; None: none of them among the first 50 XML files
+    "The format of the XML files in a folder"
+    for f in islice(src.files(('.xml',), src.base), 50):
+        with suppress(ValueError, OSError):
+            root = read_xml(f)
+            if root.tag in BY_ROOT and root.find('.//AttrRegion') is None: return BY_ROOT[root.tag]        # CVL has such regions, beside its words
+
+# %% ../nbs/14_importers.ipynb #f67c328f
+def is_cvl(
+    src: Source,        # folder
+) -> bool:
+    "Whether the first 20,000 images, but for those of lines and pages, are called as in CVL"
+    names = [CVL_NAME.fullmatch(f.stem) for f in islice(cvl_images(src), 20_000)]
+    n, texts = len(names) - names.count(None), Counter(m[5] for m in names if m and any(map(str.isalpha, m[5])))
+    return n >= .8 * len(names) and texts.total() > n / 2 > max(texts.values(), default=n)
+
 def detect_format(
     src: Source,        # folder or list
 ) -> str:               # a key of READERS
     "The format of a collection, from the names and first lines of its files. Raises `ValueError` where it is none of those known"
-    by_root = dict(PcGts='page', alto='alto', DocumentList='rimes_xml')
     if src.path.is_file():
-        ext, image = src.path.suffix.lower(), rf'\S+(?:{"|".join(map(re.escape, EXTS))})'
+        ext = src.path.suffix.lower()
         if ext in ('.tsv', '.csv'): return 'folder'
-        if ext == '.xml' and (tag := read_xml(src.path).tag) in by_root: return by_root[tag]
-        head = [l.strip() for _, l in islice((x for x in list_lines(src.path) if x[1][0] != '#'), 5)] if ext == '.txt' else []
-        for pattern, fmt in ((r'\w+-\w+-\w+-\w+ (ok|err?) .*', 'iam'), (r'\w+-\w+(-\w+)? \S+', 'gw'), (image + r' \S+ \d+ [01]', 'hws'), (image + ' .+', 'rimes')):
-            if any(re.fullmatch(pattern, l) for l in head): return fmt
+        if ext == '.xml' and (tag := read_xml(src.path).tag) in BY_ROOT: return BY_ROOT[tag]
+        if ext == '.txt' and (fmt := list_format(src.path)): return fmt
     else:
         if any((src.base/p).is_file() for p in ('labels.tsv', 'labels.csv')): return 'folder'
-        for fmt, *patterns in (('iam', 'words.txt'), ('gw', 'word_labels.txt', 'transcription.txt'), ('rimes', 'gr*truth*.txt'), ('hws', *HWS_LISTS)):
-            if src.near(*patterns): return fmt
-        if any(CVL_NAME.fullmatch(f.stem) for f in islice(src.files(EXTS), 20_000)): return 'cvl'
-        for f in islice(src.files(('.xml',), src.base), 50):
-            try: tag = read_xml(f).tag
-            except (ValueError, OSError): continue
-            if tag in by_root: return by_root[tag]
+        for fmt, patterns in LISTS.items():
+            if any(list_format(f) == fmt for f in src.near(*patterns)[:50]): return fmt
+        if fmt := xml_format(src): return fmt
+        if is_cvl(src): return 'cvl'
         if next(src.files(EXTS), None): return 'folder'
     raise ValueError(f'{src.path}: not recognized as any of {", ".join(READERS)}; if it is one of them, say which by format.')
 
@@ -521,9 +548,9 @@ def open_page(
     "A page as gray. Raises `ValueError` naming the file and what is wrong with it"
     try:
         with open(path, 'rb') as f, Image.open(f, formats=FORMATS) as im:     # as in `open_image`
+            one = one_picture(im)
             big = im.width * im.height > PAGE_PIXELS
-            n = 1 if im.format == 'MPO' else getattr(im, 'n_frames', 1)        # a photo with previews
-            if not big and n == 1: return open_image(upright(im))
+            if not big and one: return open_image(upright(im))
     except Image.DecompressionBombError: big = True
     except Exception: big = False       # on damaged files Pillow raises almost anything
     if big: raise ValueError(f'{path}: more than the {PAGE_PIXELS:,} pixels allowed for a page; scale it down.')

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['UNSEEN', 'SIGNS', 'Reading', 'shipped_models', 'model_path', 'Recognizer', 'as_items', 'open_inks', 'opened',
-           'SoftLexicon', 'with_rest']
+           'drawn_over', 'SoftLexicon', 'with_rest']
 
 # %% ../nbs/11_recognize.ipynb #d95537c4
 import math, re, time
@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import torch
@@ -56,8 +57,9 @@ class Recognizer:
         charset: Charset,   # what its classes mean
         calibration=None,   # dict of `calibrate`, and in it, as 'fast', another for one look alone; None: confidence is what `predict` returns, out of its logarithm
         provenance=None,    # dict: where the model comes from
+        file=None,          # the file it was loaded from, for messages
     ):
-        self.net, self.charset, self.calibration, self.provenance = net.eval(), charset, calibration, provenance or {}
+        self.net, self.charset, self.calibration, self.provenance, self.file = net.eval(), charset, calibration, provenance or {}, file
 
     @classmethod
     def load(cls,
@@ -65,11 +67,12 @@ class Recognizer:
         device='cpu',   # where to compute
     ):
         "Load a model. Raises `ValueError` saying what is wrong with the file"
-        net, charset, meta = load_model(model_path(name))
+        net, charset, meta = load_model(file := model_path(name))
         cal, prov = meta.get('calibration'), meta.get('provenance')
         fine = lambda c: isinstance(c, dict) and all(type(c.get(k)) in (int, float) and abs(c[k]) < 1e6 for k in 'ab')
         if meta['format'] < 7 or not fine(cal) or not fine(cal.get('fast', cal)): cal = None        # those before were of another measure
-        return cls(net.to(device), charset, cal, prov if isinstance(prov, dict) else None)
+        if not isinstance(prov, dict) or not isinstance(prov.get('selftrain', {}), dict): prov = None
+        return cls(net.to(device), charset, cal, prov, file)
 
     def save(self,
         path,           # NAME.safetensors
@@ -120,7 +123,8 @@ def read_inks(self: Recognizer, inks, lexicon=None, looks=LOOKS[:1]):
 
 @patch
 def worded(self: Recognizer, inks, read, fast):
-    "What `predict` returns as (text, confidence); a blank crop is nothing to be sure of"
+    "What `predict` returns as (text, confidence); a blank crop is nothing to be sure of. Raises `ValueError` where it is no number"
+    if not all(math.isfinite(p) for _, p in read): raise ValueError(f'{self.file or "The model"}: the scores it gives are not numbers; it is damaged, take another copy or train again.')
     cal = self.calibration.get('fast', self.calibration) if fast and self.calibration else self.calibration
     return [(self.charset.decode(t), float(confidence(p, cal)) if a.any() else 0.) for a, (t, p) in zip(inks, read)]
 
@@ -134,25 +138,29 @@ def as_items(items) -> list:
 def open_inks(
     items,      # list of paths and images
     height=32,  # rows
+    stop=None,  # `Event`: once it is set, no further one is opened
 ) -> tuple:     # (ink images, None where one cannot be opened; error sentences by position)
     "Ink images of crops, with an error for each that cannot be opened"
     inks, errors = [], {}
     for i, it in enumerate(items):
+        if stop and stop.is_set(): break
         try: inks.append(ink_image(it, height))
         except ValueError as e: inks.append(None); errors[i] = str(e)
         except Exception as e: inks.append(None); errors[i] = f'{it if isinstance(it, (str, Path)) else type(it).__name__}: cannot be read ({type(e).__name__}: {e}).'
     return inks, errors
 
 def opened(items, height, block):
-    "Blocks of items with their ink images; while one is being read, a thread opens the next"
-    parts = [items[k:k + block] for k in range(0, len(items), block)]
+    "Blocks of items with their ink images; while one is being read, a thread opens the next. Who stops early waits for one crop, not for the block"
+    parts, stop = [items[k:k + block] for k in range(0, len(items), block)], Event()
     if len(parts) == 1: yield parts[0], *open_inks(parts[0], height); return
     with ThreadPoolExecutor(1) as pool:
-        todo = [pool.submit(open_inks, p, height) for p in parts[:1]]
-        for k, part in enumerate(parts):
-            inks, errors = todo.pop().result()
-            if k + 1 < len(parts): todo.append(pool.submit(open_inks, parts[k + 1], height))
-            yield part, inks, errors
+        try:
+            todo = [pool.submit(open_inks, p, height, stop) for p in parts[:1]]
+            for k, part in enumerate(parts):
+                inks, errors = todo.pop().result()
+                if k + 1 < len(parts): todo.append(pool.submit(open_inks, parts[k + 1], height, stop))
+                yield part, inks, errors
+        finally: stop.set()
 
 # %% ../nbs/11_recognize.ipynb #b30858fe
 def _evaluate(self,
@@ -160,13 +168,13 @@ def _evaluate(self,
     lexicon=None,       # as `read`: the same figures again with a lexicon, reported apart
     seed=0,             # of the bootstrap
     fast=False,         # as `read`
-):                      # `EvalReport`
+):                      # `EvalReport`; its intervals are drawn over writers or documents where two are named, else over pages where five are named or no writer is, else over words
     "CER, WER, intervals, loss, speed and calibration on labeled crops. Raises `ValueError` without labels"
     from hwr_nb.metrics import evaluate
     from hwr_nb.pretrain import made, sha
     if not isinstance(words, WordImages): words = WordImages(words)
     if words.texts is None: raise ValueError(f'{words.folder or "The files given"}: no labels.tsv there, so nothing can be measured; read it instead.')
-    groups, names, loss = next((g for g in (words.groups, words.pages) if any(g)), None), words.names(), self._loss(words)
+    groups, names, loss = drawn_over(words), words.names(), self._loss(words)
     def count(with_, **kw):
         t, rs = time.perf_counter(), self.read(words, with_, fast)
         rep = evaluate(words.texts, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
@@ -177,6 +185,12 @@ def _evaluate(self,
     report = count(None, lexicon=count(SoftLexicon.load(lexicon, self.charset)) if lexicon is not None else None)
     report.provenance = dict(labels_hash=sha(*names, *words.texts), words_hash=sha(*lexicon.words, *lexicon.counts) if isinstance(lexicon, WordDistribution) else None, seed=seed, looks=1 if fast else len(LOOKS), **made())
     return report
+
+def drawn_over(words):
+    "For each word its writer or document, or its page where the labels name fewer than two of those and five pages or no writer; None where neither is named"
+    some = lambda g: len({*g} - {''})
+    pages = some(words.groups) < 2 and some(words.pages) >= (5 if some(words.groups) else 1)
+    return words.pages if pages else words.groups if some(words.groups) else None
 
 def _loss(self, words):
     "Mean CTC loss per word, over the words the charset can write; None if there is none"

@@ -81,11 +81,14 @@ class Charset:
 
 # %% ../nbs/00_text.ipynb #0b193718
 @patch
+def _simply(self:Charset, text): return all(c in self._ix and c<'\u0300' for c in text)       # no two of these are one character
+
+@patch
 def clean(self:Charset,
     text:str, # any text
 )->str: # NFC, with typographic variants this charset lacks replaced by plain forms it has; the rest is left alone
     "`text` as this charset would write it: `’` becomes `'` where only the plain one is known"
-    if text.isascii(): return text
+    if text.isascii() or self._simply(text): return text
     def f(c):
         p = None if c in self._ix else _plain.get(c)
         return c if p is None or any(o not in self._ix for o in p) else p
@@ -97,7 +100,7 @@ def outside(self:Charset,
     text:str, # any text
 )->list: # its distinct characters, in order of appearance, that this charset cannot write even after `clean`
     "The characters of `text` that are not in the charset"
-    if text.isascii() and all(c in self._ix for c in text): return []
+    if self._simply(text): return []
     return [g for g in dict.fromkeys(graphemes(self.clean(text))) if g not in self._ix]
 
 @patch

@@ -126,10 +126,31 @@ def test_decompression_bomb(tiny, tmp_path, w, h):
 
 @pytest.mark.parametrize('kind', ['TIFF', 'GIF', 'PNG', 'WEBP'])
 def test_many_pictures_in_one_file(tiny, tmp_path, kind):
-    "animated image, TIFF of several pages | two frames in one file | a row says how many there are; none is dropped in silence"
+    "animated image, TIFF of several pages | two frames in one file | a row says that there is more than one; none is dropped in silence"
     a = Image.new('L', (90, 30), 255); b = a.copy(); b.paste(0, (20, 10, 60, 14)); f = tmp_path/f'two.{kind.lower()}'
     a.save(f, kind, save_all=True, append_images=[b])
-    goes_on(tiny, f, words=['holds 2 pictures'])
+    goes_on(tiny, f, words=['holds more than one picture'])
+
+def tiff(path, *ims):
+    "A TIFF of pictures, each with its subfile type"
+    from PIL import TiffImagePlugin
+    with TiffImagePlugin.AppendingTiffWriter(path, new=True) as f:
+        for im, kind in ims: im.save(f, 'TIFF', tiffinfo={254: kind}); f.newFrame()
+    return path
+
+def test_sizes_of_one_picture(tiny, tmp_path):
+    "TIFF with a thumbnail or a pyramid | smaller sizes of the word, marked as such, behind it and before it | the word is read in full size"
+    im = Image.open(tiny.good).convert('L'); small = [(im.reduce(k), 1) for k in (2, 4, 8)]
+    a, *rest = reading(tiny, tiny.good, tiff(tmp_path/'pyramid.tif', (im, 0), *small), tiff(tmp_path/'first.tif', small[-1], (im, 0)))
+    assert [(r['text'], r['confidence']) for r in rest]==[(a['text'], a['confidence'])]*2
+
+@pytest.mark.parametrize('kind', [0, 1])
+def test_tiff_of_many_directories(tiny, tmp_path, kind):
+    "TIFF of 50 000 directories | all of them pictures, or all but the first smaller sizes of it | a row says that it holds more than one picture, within a second; they are not counted"
+    f, size = tmp_path/'many.tif', 2 + 9*12 + 4
+    def directory(k, kind): return struct.pack('<H', 9) + b''.join(struct.pack('<HHII', t, 4, 1, v) for t, v in ((254, kind), (256, 90), (257, 30), (258, 8), (259, 1), (262, 1), (273, 8), (278, 30), (279, 2700))) + struct.pack('<I', (k < 49_999)*(2708 + (k+1)*size))
+    f.write_bytes(b'II*\0' + struct.pack('<I', 2708) + bytes(2700) + b''.join(directory(k, kind*(k > 0)) for k in range(50_000)))
+    t = time.process_time(); goes_on(tiny, f, words=['holds more than one picture']); assert time.process_time()-t < 4     # with room for a busy machine
 
 def test_foreign_format(tiny, tmp_path):
     "format that cannot be opened | photo.heic in a folder of crops | found, and its row says to convert it"
@@ -303,6 +324,42 @@ def test_labeled_crop_that_cannot_be_opened(tiny, tmp_path):
     args = labeled(tiny, tmp_path, '0.png\tthe\n1.png\tit\n2.png\tare\n'); (tmp_path/'1.png').write_text('Dear Sir,')
     code, out, err = cli('eval', *args)
     assert code==1 and 'CER' in out and err.startswith('hwr-eval: 1 of 3 could not be opened and count as read wrong') and '1.png' in err
+
+SHEETS = {'semicolons':  ('labels.csv', 'file;text;page\n0.png;1,5;p. 1\n1.png;"so;"\n', ['1,5', 'so;']),
+          'tabs in CSV': ('labels.csv', 'text\tfile\n1,5\t0.png\n"say ""no"""\t1.png\n', ['1,5', 'say "no"']),
+          'quoted TSV':  ('labels.tsv', '0.png\t"London,"\n1.png\t"""yes"""\n2.png\t"no"\n', ['London,', '"yes"', '"no"']),
+          'own marks':   ('labels.tsv', '0.png\t"London,"\n1.png\tYork,\n2.png\t"no"\n', ['"London,"', 'York,', '"no"'])}
+@pytest.mark.parametrize('what', SHEETS)
+def test_labels_from_spreadsheets(tiny, tmp_path, what):
+    "labels saved by a spreadsheet | CSV with semicolons, as Excel writes it in German, or tabs; TSV whose texts with commas are in quotation marks; TSV where one of them is not | read without what the spreadsheet has added; quotation marks of the writer stay"
+    from hwr_nb.data import WordImages
+    name, body, texts = SHEETS[what]
+    labeled(tiny, tmp_path, body, name)
+    assert WordImages(tmp_path).texts==texts
+
+def scans(d):
+    "Three scans called by their dates, with PAGE XML of a word in each; gives a function that imports them and tells (format, texts)"
+    from hwr_nb.data import WordImages
+    from hwr_nb.importers import import_words
+    (d/'s'/'page').mkdir(parents=True)
+    for k in '123':
+        (d/'s'/'page'/f'1848-03-0{k}-001-recto.xml').write_text('<PcGts><Page imageWidth="60" imageHeight="40"><Word id="w"><Coords points="4,4 30,4 30,30"/><TextEquiv><Unicode>the</Unicode></TextEquiv></Word></Page></PcGts>')
+        tiff(d/'s'/f'1848-03-0{k}-001-recto.tif', (im := Image.new('L', (60, 40), 220), 0), (im.reduce(2), 1))
+    return lambda: (import_words(d/'s', d/'out').format, WordImages(d/'out').texts)
+
+def test_scans_that_are_called_like_words(tmp_path):
+    "scans called by date and side, with thumbnails in them | 1848-03-01-001-recto.tif, which CVL would call the word recto, with PAGE XML and without | the words of the XML are imported; without it no text is made up"
+    assert scans(tmp_path)()==('page', ['the']*3)
+    from hwr_nb.importers import import_words
+    shutil.rmtree(tmp_path/'s'/'page')
+    with pytest.raises(ValueError, match='nothing to import .folder.; 3 left out'): import_words(tmp_path/'s', tmp_path/'none')
+
+@pytest.mark.parametrize('name', ['words.txt', 'transcription.txt', 'ground_truth.txt'])
+def test_notes_called_like_a_list(tmp_path, name):
+    "notes that are called like the list of a collection | words.txt, transcription.txt, ground_truth.txt of other contents beside PAGE XML | the XML is imported"
+    read = scans(tmp_path)
+    (tmp_path/'s'/name).write_text('the\t9\nwell-known\t2\nsee page 3, caf\xe9\n', encoding='latin-1')
+    assert read()==('page', ['the']*3)
 
 # --- words, charsets, fonts
 
