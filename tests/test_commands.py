@@ -282,6 +282,21 @@ def test_stopping_leaves_one_line(hwr, small, tmp_path, sig):
     code, out, err = stop_when_under_way(hwr, sig, 'synth', '--out', tmp_path/'many', '--n', 200_000, '--words', small.words, '--workers', 2)
     assert (code, out, err)==(128+sig, '', 'hwr-synth: stopped\n')
 
+@linux
+def test_read_is_stopped_while_it_opens_images(hwr, small, tmp_path):
+    "Ctrl-C while hwr-read opens big images | SIGINT one second after it begins with 512 JPEGs of 12 megapixels | it waits for one of them, not for all: one line, exit 130, no file"
+    big, out = tmp_path/'big.jpg', tmp_path/'out'
+    Image.effect_noise((4000, 3000), 90).save(big)
+    p = subprocess.Popen([str(a) for a in (hwr.bin/'hwr-read', *[big]*1024, '--model', small.model, '--out', out/'r.tsv')], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=hwr.away, env=env)
+    try:
+        until = time.monotonic() + 100
+        while p.poll() is None and time.monotonic() < until and not out.exists(): time.sleep(.1)
+        time.sleep(1)
+        p.send_signal(signal.SIGINT)
+        assert p.communicate(timeout=20)==('', 'hwr-read: stopped\n') and p.returncode==130 and not list(out.iterdir())
+    finally:
+        if p.poll() is None: p.kill(); p.wait()
+
 @needs_base
 def test_demo_on_a_small_archive(hwr, small, tmp_path):
     (tmp_path/'archive').mkdir()

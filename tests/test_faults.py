@@ -215,7 +215,7 @@ def test_symlink_circle(tiny, tmp_path):
 def test_one_pixel(tiny, tmp_path):
     "1 x 1 image | a PNG of one black pixel | read, with low confidence or nothing in it"
     f = tmp_path/'dot.png'; Image.new('L', (1, 1), 0).save(f)
-    assert reading(tiny, f)[0]['confidence'] <= 1
+    r, = reading(tiny, f); assert r['confidence'] < .5 or not r['text']
 
 def test_blank_page(tiny, tmp_path):
     "blank page | white and gray paper without ink | read with confidence 0"
@@ -819,7 +819,7 @@ def finished(d, whole=None):
     "The run has left its model and its records and nothing else, and its curve is that of an uninterrupted one: losses to one part in 10 000"
     assert sorted(os.listdir(d))==['m.run', 'm.safetensors']
     assert not [p for p in d.rglob('*.tmp')]
-    if whole: np.testing.assert_allclose(curve(d/'m.safetensors'), whole, rtol=1e-4)
+    if whole is not None: assert len(whole) >= 2; np.testing.assert_allclose(curve(d/'m.safetensors'), whole, rtol=1e-4)
 
 @pytest.mark.parametrize('at', ['forward:8', 'fsync:9', 'measure:2', 'model:1'])
 def test_killed_at_any_moment(tmp_path, whole, at):

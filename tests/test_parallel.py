@@ -102,9 +102,19 @@ def test_place_is_checked_once(hwr, small, model):
     r = together(hwr, 'pretrain', '--out', model[0], '--words', small.words, '--fonts', small.fonts, '--steps', 3, code=1)
     assert r.stderr.count('will not be overwritten')==1
 
-def test_selftrain_shares_pseudo_labels(hwr, small, parrot, tmp_path):
-    out = tmp_path/'mine.safetensors'
-    r = together(hwr, 'selftrain', '--model', parrot, '--unlabeled', small.crops, '--labeled', small.crops, '--out', out, '--minutes', .1, '--rounds', 2, '--words', small.words)
+STEPS = """
+import runpy, sys
+import hwr_nb.selftrain as S
+budget, S.Budget = S.Budget, lambda lr, minutes, steps, **kw: budget(lr, None, 20, **kw)
+sys.argv[0] = 'hwr-selftrain'
+runpy.run_path(f'{sys.prefix}/bin/hwr-selftrain', run_name='__main__')
+"""
+
+def test_selftrain_shares_pseudo_labels(hwr, small, parrot, tmp_path, tmp_path_factory):
+    "The command with a budget of batches, of which a slow machine does as many"
+    out, script = tmp_path/'mine.safetensors', tmp_path_factory.mktemp('steps')/'steps.py'
+    script.write_text(STEPS)
+    r = call(*launcher(hwr), script, '--model', parrot, '--unlabeled', small.crops, '--labeled', small.crops, '--out', out, '--minutes', .1, '--rounds', 2, '--words', small.words, cwd=hwr.away)
     assert r.stdout.count('round 1:')==1 and len(re.findall(r'round \d is returned', r.stdout))==1
     assert files(tmp_path)=={'mine.safetensors', *(f'mine.run/{f}' for f in ('history.csv', 'report.json', 'report.html', 'pseudo_labels/round-1.tsv', 'pseudo_labels/round-2.tsv'))}
     rows = [l.split('\t') for l in (tmp_path/'mine.run'/'pseudo_labels'/'round-1.tsv').read_text().splitlines()]

@@ -22,7 +22,7 @@ def test_wheel_holds_the_package_and_its_data(wheel):
     for f in project_files():
         if f.parts[0]=='hwr_nb': assert f.as_posix() in names, f'{f} is in the project but not in the wheel'
     assert 'hwr_nb/data/words_en.tsv' in names
-    assert ('hwr_nb/data/models/base.safetensors' in names) == base.exists()
+    assert {f'hwr_nb/data/models/{m}.safetensors' for m in ('base', 'base-latin')} <= set(names)
 
 def test_wheel_holds_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as z:
