@@ -266,6 +266,7 @@ def _count(path, encoding):
                          "give a text with spaces between words")
     return c,big
 
+# %% ../nbs/01_corpus.ipynb #1a2717b1
 @patch(cls_method=True)
 def from_texts(cls:WordDistribution,
     paths, # a text file, a folder (its .txt files, also in subfolders), '-' for standard input, or a list of these

@@ -224,7 +224,10 @@ class SoftLexicon:
         for w, c in zip(words.words, (words.counts / words.counts.sum()).tolist()): self.shares[fold(w)] = self.shares.get(fold(w), 0.) + c
 
     @classmethod
-    def load(cls, x, charset): return x if isinstance(x, cls) else cls(WordDistribution.load(x), charset)
+    def load(cls, x, charset):
+        "From words, or as it is. Raises `ValueError` for one that was made for another charset"
+        if isinstance(x, cls) and x.charset != charset: raise ValueError(f'The lexicon was made for the charset {x.charset.name!r}, but the model writes {charset.name!r}, which numbers its characters otherwise: make one for it.')
+        return x if isinstance(x, cls) else cls(WordDistribution.load(x), charset)
 
     def share(self,
         text: str,  # a reading

@@ -6,8 +6,8 @@
 __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'FEWEST', 'LUCK', 'SOUND', 'LOOKING', 'PIECES', 'PER_MINUTE',
            'SPELLING', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind', 'balance', 'settle', 'each_of', 'seen',
            'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents', 'PseudoLabels', 'renewed',
-           'selftrain', 'sample', 'run_rounds', 'taught', 'learn_words', 'expected_words', 'lexicon_of', 'figures_of',
-           'load_crops', 'corrected', 'measured', 'finish_rounds']
+           'selftrain', 'allowed', 'sample', 'run_rounds', 'taught', 'learn_words', 'expected_words', 'lexicon_of',
+           'figures_of', 'load_crops', 'corrected', 'measured', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, json, math, os, re, time
@@ -454,10 +454,7 @@ def selftrain(
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
     from hwr_nb.recognize import Recognizer, model_path
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
-    if minutes is None and steps is None: minutes = 15
-    Budget(lr, minutes, steps)      # says what is wrong with them before anything is done
-    if rounds < 1 or seed < 0: raise ValueError(f'rounds must be 1 or more and seed 0 or more, not {rounds} and {seed}.')
-    device, rec, say = pick_device(device), Recognizer.load(model), first_only(say)
+    minutes, device, rec, say = allowed(minutes, steps, rounds, seed), pick_device(device), Recognizer.load(model), first_only(say)
     rec.net.to(device)
     with run_place(out, resume) as (out, state):
         torch.manual_seed(seed)
@@ -482,6 +479,13 @@ def selftrain(
 
 # %% ../nbs/10_selftrain.ipynb #57c2752b
 PER_MINUTE = 500    # crops for each minute of a run, at most
+
+def allowed(minutes, steps, rounds, seed):
+    "The minutes of a run, 15 where neither these nor steps are given. Raises `ValueError` for numbers that cannot be, before anything is done"
+    if minutes is None and steps is None: minutes = 15
+    Budget(1., minutes, steps)
+    if rounds < 1 or seed < 0: raise ValueError(f'rounds must be 1 or more and seed 0 or more, not {rounds} and {seed}.')
+    return minutes
 
 def sample(
     names,          # of all crops

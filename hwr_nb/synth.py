@@ -66,15 +66,17 @@ class SynthStyle:
             elif v[0] < (least := LEAST.get(k, -math.inf)): raise ValueError(f'SynthStyle {k} begins at {least:g} or more, not at {v[0]!r}.')
             elif v[1] > (most := dict(weight=.95, even=1.).get(k, math.inf)): raise ValueError(f'SynthStyle {k} ends at {most:g} or less, not at {v[1]!r}.')
 
-    def narrow(self,
-        rng,            # random generator (`np.random.Generator`) that picks the point
-        share=.12,      # width of each new range as a share of the old one
-    ) -> 'SynthStyle':  # one writer, one pen, one kind of paper
-        "A style whose ranges are narrow and lie somewhere inside this one's"
-        def cut(r):
-            lo = rng.uniform(r[0], r[1] - (w := (r[1] - r[0]) * share))
-            return (float(lo), float(lo + w))
-        return SynthStyle(**{k: v if k.startswith('p_') else cut(v) for k, v in asdict(self).items()} | dict(p_clean=0., p_ruled=0.))
+# %% ../nbs/03_synth.ipynb #d82753d2
+@patch
+def narrow(self: SynthStyle,
+    rng,            # random generator (`np.random.Generator`) that picks the point
+    share=.12,      # width of each new range as a share of the old one
+) -> SynthStyle:  # one writer, one pen, one kind of paper
+    "A style whose ranges are narrow and lie somewhere inside this one's"
+    def cut(r):
+        lo = rng.uniform(r[0], r[1] - (w := (r[1] - r[0]) * share))
+        return (float(lo), float(lo + w))
+    return SynthStyle(**{k: v if k.startswith('p_') else cut(v) for k, v in asdict(self).items()} | dict(p_clean=0., p_ruled=0.))
 
 # %% ../nbs/03_synth.ipynb #7fa9e06c
 XH = 18.   # x-height in pixels at which words are typeset before they are bent into shape
@@ -249,6 +251,7 @@ def beside(
     gap, side = np.zeros((h, int(xh * rng.uniform(.35, 1.1))), np.float32), int(rng.integers(2))
     return np.concatenate([ink, gap, piece] if side else [piece, gap, ink], 1), side
 
+# %% ../nbs/03_synth.ipynb #8985760b
 def lined(
     ink: np.ndarray,    # float32 [h, w], strokes 0..1, modified in place
     xh: float,          # x-height of the word in this picture, pixels
