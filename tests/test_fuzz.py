@@ -1,7 +1,7 @@
 "Files from strangers: whatever bytes they hold, reading them gives a result or a `ValueError` within a second"
 import io, json, os, time, warnings
 from contextlib import contextmanager
-import numpy as np, pytest
+import numpy as np, pytest, torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 from hwr_nb.corpus import NgramModel, WordDistribution, decode_text
@@ -23,6 +23,11 @@ def civil(*errors):
             assert type(e) in (ValueError, *errors) or type(e).__name__=='_Unfit', f'{type(e).__name__} is a ValueError by accident: {e}'
             assert str(e)
     assert time.process_time()-t < 1
+
+@pytest.fixture(scope='module', autouse=True)
+def one_thread():
+    "Threads of several test processes wait for each other, and waiting counts as time of the processor"
+    n = torch.get_num_threads(); torch.set_num_threads(1); yield; torch.set_num_threads(n)
 
 @pytest.fixture(scope='module')
 def file(tmp_path_factory): return tmp_path_factory.mktemp('fuzz')/'x'

@@ -93,7 +93,7 @@ def files(d): return {str(p.relative_to(d)) for p in d.rglob('*') if p.is_file()
 
 def test_pretrain_writes_once(model):
     out, r = model
-    assert r.stdout.count('m.safetensors')==1 and files(out.parent)=={'m.safetensors'}
+    assert r.stdout.count('m.safetensors')==1 and files(out.parent)=={'m.safetensors', 'm.run/report.json'}
     from hwr_nb.recognize import Recognizer
     p = Recognizer.load(out).provenance
     assert (p['steps'], p['words_seen'])==(3, 192)
