@@ -1,0 +1,74 @@
+"""What is each choice of self-training worth? Runs it with one thing changed on several sets, one row each in nbs/results/ablations/rounds.json.
+
+    python scripts/ablate.py DATA/gw DATA/iam_ondb --model base [--only NAME ...] [--seed 1] [--steps 240] [--rounds 4] [--crops 1000]
+
+Each DATA/SET holds `unlabeled/` and `labeled/`. All runs of a set see the same crops, chosen by lot, for the same number of steps, so that a slow machine changes nothing. Labels are only measured (one look at each word, after each round). Rows are written as they come and replaced when run again.
+"""
+import argparse, json, tempfile
+from pathlib import Path
+from unittest import mock
+import numpy as np
+from hwr_nb import selftrain as st
+from hwr_nb.data import atomic_write
+from hwr_nb.learner import BatchAugment, bare
+from hwr_nb.recognize import Recognizer
+
+table = Path(__file__).resolve().parent.parent/'nbs'/'results'/'ablations'/'rounds.json'
+P, M = st.PseudoLabels, st.MixedWords
+
+def student(self): return Recognizer(bare(self.learn.model), self.learn.charset, self.calibration)
+def once_only(self): return self.held | (self.lab is None)
+def only_real(self, i, get=M.__getitem__): return get(self, 2 * i)
+def no_drawn(self, i, get=M.__getitem__): return get(self, 2 * i if i % 2 == 0 else 4 * i + 1)
+def unspliced(self): return None
+def early(self, last=False, look=P.look):
+    if self.round >= 2: self.lexicon = None
+    return look(self, last)
+def everything(texts, conf, stable, known, share=.6, sure=.97, doubt=.8): return ['kept' if t else 'empty' for t in texts]
+def sure_ones(texts, conf, stable, known, share=.6, sure=.97, doubt=.8): return ['empty' if not t else 'kept' if c >= doubt else 'unsure' for t, c in zip(texts, conf)]
+def level(texts, kept, most=3.): return np.array(kept, float)
+def augment(*args): return lambda *_: BatchAugment(*args)
+
+CHANGES = {'as it is': [],
+    'labels from the network itself, not from the average': [(P, 'teacher', student)],
+    'labels of the first round only': [(P, 'turn', once_only)],
+    'all lengths compete together': [(st, 'LENGTHS', (1,))],
+    'all kinds of words weigh the same': [(st, 'balance', level)],
+    'everything that is not empty is kept': [(st, 'select', everything)],
+    'what is sure is kept, stable and known or not': [(st, 'select', sure_ones)],
+    'no replay': [(M, '__getitem__', only_real)],
+    'no spliced words, only drawn ones': [(P, 'pieces', unspliced)],
+    'no word list after the second round': [(P, 'look', early)],
+    'half the augmentation': [(st, 'BatchAugment', augment(.6, 3))],
+    'a quarter of the augmentation': [(st, 'BatchAugment', augment(.3, 3))],
+    'no augmentation': [(st, 'BatchAugment', augment(0., 0))],
+    'nothing erased': [(st, 'BatchAugment', augment(1.2, 0))]}
+
+def run(data, model, changes, seed, steps, rounds, crops):
+    "CER by round, the round returned, what was kept in the last one"
+    files = sorted(f for f in (data/'unlabeled').iterdir() if f.suffix == '.png')
+    files = [files[i] for i in np.random.default_rng(7).permutation(len(files))[:crops]]
+    with tempfile.TemporaryDirectory() as tmp:
+        out = Path(tmp)/'m.safetensors'
+        patches = [mock.patch.object(*c) for c in changes]
+        for p in patches: p.start()
+        try: st.selftrain(model, files, out, steps=steps, rounds=rounds, labeled=data/'labeled', seed=seed)
+        finally:
+            for p in patches: p.stop()
+        r = json.loads((out.with_suffix('.run')/'report.json').read_text(encoding='utf-8'))
+    return dict(cer=[round(x['cer'], 4) for x in r['rounds']], returned=r['round'], kept=[x['kept'] for x in r['rounds'] if x['kept'] != ''][-1], five_looks=dict(before=round(r['before']['cer'], 4), after=round(r['after']['cer'], 4)))
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('sets', nargs='+', type=Path); p.add_argument('--model', default='base'); p.add_argument('--only', nargs='*', choices=CHANGES, default=list(CHANGES))
+    p.add_argument('--seed', type=int, default=1); p.add_argument('--steps', type=int, default=240); p.add_argument('--rounds', type=int, default=4); p.add_argument('--crops', type=int, default=1000)
+    a = p.parse_args()
+    for name in a.only:
+        for data in a.sets:
+            key = dict(change=name, set=data.name, model=a.model, seed=a.seed, steps=a.steps, rounds=a.rounds, crops=a.crops)
+            row = key | run(data, a.model, CHANGES[name], a.seed, a.steps, a.rounds, a.crops)
+            rows = json.loads(table.read_text(encoding='utf-8')) if table.exists() else []
+            with atomic_write(table, 'w') as f: json.dump([r for r in rows if any(r[k] != v for k, v in key.items())] + [row], f, indent=1, ensure_ascii=False); f.write('\n')
+            print(name, data.name, *(f'{c:.1%}' for c in row['cer']), f'five looks {row["five_looks"]["before"]:.1%} to {row["five_looks"]["after"]:.1%}, kept {row["kept"]:.0%}, round {row["returned"]}', flush=True)
+
+if __name__ == '__main__': main()
