@@ -45,8 +45,8 @@ class AugmentBatch(Callback):
     "Augment the ink images of training batches"
     order = -5
     def __init__(self,
-        aug=None,   # `BatchAugment`, or any function of (x, widths); None: `BatchAugment()`
-    ): self.aug = aug or BatchAugment()
+        aug=None,   # `BatchAugment`, or any function of (x, widths); None: nothing is changed
+    ): self.aug = aug or BatchAugment(0)
     def before_batch(self):
         if self.training: x, w = self.xb; self.learn.xb = (self.aug(x, w), w)
 
@@ -337,7 +337,7 @@ def hwr_learner(
     dls,            # loaders of `word_dls`
     model=None,     # `HTRNet`; None: a new one for the charset
     charset=None,   # `Charset`; None: that of the loaders
-    aug=None,       # `BatchAugment`; None: the default one
+    aug=None,       # `BatchAugment`; None: words are learned as they are
     ema=.999,       # decay of the averaged weights; 0: none
     bf16=None,      # True, False, or None: where the processor gains
     clip=5.,        # largest norm of the gradient

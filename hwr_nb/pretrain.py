@@ -287,7 +287,7 @@ class History(Callback):
 
 # %% ../nbs/09_pretrain.ipynb #956706ac
 LESSON = .15    # share of the time in which the speller alone learns
-AUGMENT = 0.    # strength of `BatchAugment`
+AUGMENT = 0.    # strength of `BatchAugment` in training
 
 def pretrain(
     out,                # model file to write, NAME.safetensors
@@ -302,7 +302,7 @@ def pretrain(
     init=None,          # model file whose weights to start from (its charset may differ: then the scores of characters that only one has are new); None: from nothing
     bs=64,              # words in a batch
     lr=2e-3,            # highest learning rate
-    reuse=3,            # uses of a drawn word, each augmented anew
+    reuse=3,            # uses of a drawn word, each in another width
     every=500,          # batches between two measurements
     style=None,         # `SynthStyle`
     net=None,           # arguments of `HTRNet` other than the default, a dict
@@ -373,7 +373,7 @@ def worn(
     strength=1.2,   # of `BatchAugment`
     seed=0,         # of the distortions
 ) -> list:          # of uint8 [height, w]
-    "Words as hard to read as real ones: distorted as in training, or more strongly"
+    "Words as hard to read as real ones: distorted by `BatchAugment`"
     def one(a):
         x, w, _ = collate([a])
         return (BatchAugment(strength)(x, w)[0, 0, :, :a.shape[1]] * 255).byte().numpy()
