@@ -25,6 +25,10 @@ def early(self, last=False, look=P.look):
     return look(self, last)
 def everything(texts, conf, stable, known, share=.6, sure=.97, doubt=.8): return ['kept' if t else 'empty' for t in texts]
 def sure_ones(texts, conf, stable, known, share=.6, sure=.97, doubt=.8): return ['empty' if not t else 'kept' if c >= doubt else 'unsure' for t, c in zip(texts, conf)]
+def surer(texts, conf, stable, known, share=.6, sure=.97, doubt=.8, select=st.select): return select(texts, conf, stable, known, share, sure, (1 + doubt) / 2)
+def undropped(*a, hwr_learner=st.hwr_learner, **k):
+    learn = hwr_learner(*a, **k); bare(learn.model).drop.p = 0.
+    return learn
 def level(texts, kept, most=3.): return np.array(kept, float)
 def augment(*args): return lambda *_: BatchAugment(*args)
 
@@ -38,6 +42,8 @@ CHANGES = {'as it is': [],
     'augmented (.3)': [(st, 'BatchAugment', augment(.3, 3))],
     'labels from the network itself, not from the average': [(P, 'teacher', student)],
     'labels of the first round only': [(P, 'turn', once_only)],
+    'twice as sure where doubtful (.9 to .95 for .8 to .9)': [(st, 'select', surer)],
+    'no dropout': [(st, 'hwr_learner', undropped)],
     'all lengths compete together': [(st, 'LENGTHS', (1,))],
     'all kinds of words weigh the same': [(st, 'balance', level)],
     'everything that is not empty is kept': [(st, 'select', everything)],
