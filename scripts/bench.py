@@ -38,7 +38,6 @@ def peak(words):
 
 def train(words):
     import torch
-    from hwr_nb.augment import BatchAugment
     from hwr_nb.data import word_dls
     from hwr_nb.learner import Budget, Callback, hwr_learner
     from hwr_nb.model import HTRNet, bf16_pays, ctc_loss
@@ -48,11 +47,10 @@ def train(words):
     dls = word_dls(WordSynth(seed=6, n=1 << 40), WordSynth(seed=7, n=64), charset, 64, 1, steps, 3)
     batches = [b for b, _ in zip(dls.train, range(32))]
     half = bf16_pays()
-    net, aug, parts = HTRNet(len(charset) + 1), BatchAugment(), dict(augmentation=0., forward=0., backward=0., optimizer=0.)
+    net, parts = HTRNet(len(charset) + 1), dict(forward=0., backward=0., optimizer=0.)
     opt = torch.optim.AdamW(net.parameters(), 1e-4, fused=True)
     def step(x, w, y):
         t = [time.perf_counter()]; tick = lambda: t.append(time.perf_counter())
-        x = aug(x, w); tick()
         with torch.autocast('cpu', torch.bfloat16, enabled=half): pred = net(x, w)
         loss = ctc_loss(pred, y); tick()
         loss.backward(); tick()
@@ -69,7 +67,7 @@ def train(words):
         def after_train(self): out.append(time.perf_counter())
     learn.add_cb(Clock()); out.clear()
     with learn.no_logging(), learn.no_bar(): learn.fit(4)
-    say('training, words/s, whole loop with drawing and augmentation', [64 * steps / (a + b) for a, b in zip(out[::2], out[1::2])][1:], threads=torch.get_num_threads(), peak_mb=peak_mb(), peak_mb_of_a_worker=peak_mb(resource.RUSAGE_CHILDREN),
+    say('training, words/s, whole loop with drawing', [64 * steps / (a + b) for a, b in zip(out[::2], out[1::2])][1:], threads=torch.get_num_threads(), peak_mb=peak_mb(), peak_mb_of_a_worker=peak_mb(resource.RUSAGE_CHILDREN),
         parameters=sum(p.numel() for p in net.parameters()))
 
 def read(words):
