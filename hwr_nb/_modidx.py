@@ -444,6 +444,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hwr_nb.model.HTRNet.columns': ('model.html#htrnet.columns', 'hwr_nb/model.py'),
                               'hwr_nb.model.HTRNet.forward': ('model.html#htrnet.forward', 'hwr_nb/model.py'),
                               'hwr_nb.model.HTRNet.train': ('model.html#htrnet.train', 'hwr_nb/model.py'),
+                              'hwr_nb.model.NoStart': ('model.html#nostart', 'hwr_nb/model.py'),
+                              'hwr_nb.model.NoStart.__torch_function__': ('model.html#nostart.__torch_function__', 'hwr_nb/model.py'),
                               'hwr_nb.model.ResBlock': ('model.html#resblock', 'hwr_nb/model.py'),
                               'hwr_nb.model.ResBlock.__init__': ('model.html#resblock.__init__', 'hwr_nb/model.py'),
                               'hwr_nb.model.ResBlock.forward': ('model.html#resblock.forward', 'hwr_nb/model.py'),

@@ -8,7 +8,7 @@ __all__ = ['LOOKS', 'BOTH', 'RIVALS', 'SURE', 'TRUSTS', 'FORMAT', 'MOST', 'ConvB
            'bf16_pays', 'folded', 'to_read', 'fit_of', 'log_posteriors', 'scores_of', 'glimpse', 'trusted', 'options',
            'spelled', 'sureness', 'likeliest', 'distinct', 'first_look', 'in_batches', 'views', 'second_opinion',
            'predict_batch', 'predict', 'batch_by_batch', 'best_trust', 'calibrate', 'confidence', 'save_model',
-           'read_header', 'load_model']
+           'read_header', 'NoStart', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math, threading
@@ -27,6 +27,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_tensors
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from .data import STEP, atomic_write, collate, column_mask, framed, padded, stretched
 from .spell import EACH, LONGEST, Speller, spell, told
@@ -563,6 +564,12 @@ def read_header(
     return meta
 
 # %% ../nbs/06_model.ipynb #77bc802c
+class NoStart(TorchFunctionMode):
+    "Inside it networks are built without the random numbers they start with; on the 'meta' device torch would import its compiler for them"
+    def __torch_function__(self, f, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        return kwargs.get('tensor', *args[:1]) if getattr(f, '__module__', None) == 'torch.nn.init' else f(*args, **kwargs)
+
 def load_model(
     path,       # model file
 ) -> tuple:     # (HTRNet, Charset, header dict)
@@ -579,17 +586,14 @@ def load_model(
         ok = ok and (not sp or type(sp) is list and len(sp) in (4, 5) and sp[1] <= 8 and sp[0] % 2 == 0 and sp[0] % sp[2] == 0 and all(type(v) is int and 0 <= v <= 1 << 20 for v in sp[4:]))
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError): ok = False
     if not ok: no('its header describes no network that can be built; it is damaged.')
-    with torch.device('meta'): net = HTRNet(**{k: a[k] for k in ('n_classes', 'height', 'dims', 'hidden', 'layers', 'blocks')}, drop=float(a.get('drop', .1)), speller=sp or None)
+    with torch.device('meta'), NoStart(): net = HTRNet(**{k: a[k] for k in ('n_classes', 'height', 'dims', 'hidden', 'layers', 'blocks')}, drop=float(a.get('drop', .1)), speller=sp or None)
     want = {k: v.shape for k, v in net.state_dict().items() if 'num_batches' not in k}
     try:
         with safe_open(path, 'pt') as f:
             if {k: tuple(f.get_slice(k).get_shape()) for k in f.keys() if not (old and k.startswith('speller.'))} != {k: tuple(v) for k, v in want.items()}: no('its weights do not fit its description; it is damaged.')
-            sd = {k: f.get_tensor(k).float() for k in want}
+            sd = {k: f.get_tensor(k).to(torch.float32, copy=True) for k in want}
     except SafetensorError as e: no(f'damaged ({str(e)[:80]}).')
     if not all(v.isfinite().all() for v in sd.values()): no('weights that are not numbers; it is damaged.')
     if any((v < 0).any() for k, v in sd.items() if k.endswith('running_var')): no('variances below 0; it is damaged.')
-    net = net.to_empty(device='cpu')
-    for m in net.modules():
-        if isinstance(m, nn.BatchNorm2d): m.num_batches_tracked.zero_()
-    net.load_state_dict(sd, strict=False)
+    net.load_state_dict(sd | {k: torch.tensor(0) for k in net.state_dict() if k not in want}, assign=True)
     return net.eval(), cs, meta

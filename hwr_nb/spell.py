@@ -92,10 +92,10 @@ class Speller(nn.Module):
         rows=0,         # of the table of `Groups`; 0: there is none
     ):
         super().__init__()
-        self.chars, self.place = nn.Embedding(n_classes, d), nn.Parameter(torch.randn(LONGEST + 1, d) * .02)
+        self.chars, self.place = nn.Embedding(n_classes, d), nn.Parameter(torch.empty(LONGEST + 1, d))
         self.blocks, self.end, self.out = nn.ModuleList(Block(d, heads, ff) for _ in range(layers)), nn.LayerNorm(d), nn.Linear(d, n_classes)
         self.groups = Groups(rows, d) if rows else None
-        nn.init.normal_(self.chars.weight, std=.05)
+        nn.init.normal_(self.chars.weight, std=.05); nn.init.normal_(self.place, std=.02)
         self.register_buffer('trust', torch.zeros(()))      # how much its word counts against that of CTC
 
     def forward(self,
