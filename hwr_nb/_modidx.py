@@ -187,7 +187,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.demo._tell_end': ('demo.html#_tell_end', 'hwr_nb/demo.py'),
                              'hwr_nb.demo._unmeasured': ('demo.html#_unmeasured', 'hwr_nb/demo.py'),
                              'hwr_nb.demo._word_part': ('demo.html#_word_part', 'hwr_nb/demo.py'),
-                             'hwr_nb.demo.cer_change': ('demo.html#cer_change', 'hwr_nb/demo.py'),
                              'hwr_nb.demo.confidence_figure': ('demo.html#confidence_figure', 'hwr_nb/demo.py'),
                              'hwr_nb.demo.data_uri': ('demo.html#data_uri', 'hwr_nb/demo.py'),
                              'hwr_nb.demo.demo': ('demo.html#demo', 'hwr_nb/demo.py'),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HANDS', 'HASTY', 'WANTED', 'BARRED', 'LONG', 'HEADER', 'MARK', 'OURS', 'unseen_hand', 'make_archive', 'find_archive',
-           'unpack_tar', 'demo_place', 'Word', 'Story', 'cer_change', 'verdict', 'honest', 'data_uri', 'rounds_figure',
+           'unpack_tar', 'demo_place', 'Word', 'Story', 'verdict', 'honest', 'data_uri', 'rounds_figure',
            'label_confidences', 'confidence_figure', 'html_report', 'open_archive', 'told', 'run_report', 'demo',
            'there']
 
@@ -21,7 +21,7 @@ from fastcore.xml import NotStr, ft, to_xml
 from . import __version__
 from .learner import Charset, FontBook, SynthStyle, WordDistribution, WordImages, WordSampler, WordSynth, graphemes, open_image, synth_folder, word_grid
 from .data import EXTS, atomic_write, find_images
-from .metrics import bootstrap_ci, evaluate
+from .metrics import _pc, compare, evaluate
 from .pretrain import run_dir, run_place
 from .recognize import Recognizer
 from .selftrain import selftrain
@@ -38,7 +38,7 @@ def unseen_hand(
     rng, charset = np.random.default_rng((seed, 13)), Charset.load(charset)
     hands = [f for f in FontBook.default() if f.family in HANDS]
     font = hands[rng.integers(len(hands))]
-    style = replace(SynthStyle(**HASTY, p_long_s=0.).narrow(rng, .25))
+    style = SynthStyle(**HASTY, p_long_s=0.).narrow(rng, .25)
     charset = Charset([c for c in charset.chars if font.draws(c)], charset.name)
     return WordSynth(_running_text(charset), FontBook([font], name='unseen hand'), style, seed, charset)
 
@@ -201,19 +201,6 @@ class Story:
     left_out: list = field(default_factory=list)    # (name, why) of all crops that cannot be opened, labeled or not
 
 # %% ../nbs/13_demo.ipynb #bc00a67b
-def cer_change(
-    before,     # `EvalReport` of the first model
-    after,      # `EvalReport` of the other one, on the same words
-    seed=0,     # of the bootstrap
-) -> tuple:     # (change of the CER, lowest, highest): fractions, negative is better, 95 % interval
-    "How far the character error rate moved, with the interval of the difference"
-    d = [a.edits - b.edits for b, a in zip(before.rows, after.rows)]
-    n = [len(graphemes(r.text)) for r in before.rows]
-    return sum(d) / sum(n), *bootstrap_ci(d, n, [r.group for r in before.rows], seed=seed)
-
-# %% ../nbs/13_demo.ipynb #2bad5cfc
-_pc = lambda x: '–' if x is None else f'{100 * x:.1f} %'
-
 def verdict(
     s: Story,
 ) -> str:
@@ -229,7 +216,8 @@ def _unmeasured(s):
             f'the mean confidence went from {_pc(a)} to {_pc(b)}, which a model that is sure of its own mistakes shows as well.')
 
 def _measured(s):
-    d, lo, hi = cer_change(s.before, s.after)
+    c = compare(s.before, s.after)
+    d, (lo, hi) = c.cer, c.cer_ci
     rates = f'from {_pc(s.before.cer)} to {_pc(s.after.cer)}'
     if hi < 0: return f'The character error rate fell {rates}, {_pc(-d / s.before.cer)} of the errors; the fall is {100 * -hi:.1f} to {100 * -lo:.1f} points with 95 % confidence.'
     if lo > 0: return f'Self-training made it worse: the character error rate rose {rates}. The model it began with is the better one for this archive.'
@@ -310,7 +298,7 @@ def confidence_figure(
     from matplotlib.figure import Figure
     fig = Figure(figsize=(4.2 * len(labels), 2.4), dpi=100, layout='constrained')
     for ax, (k, (conf, kept)) in zip(fig.subplots(1, len(labels), squeeze=False, sharey=True)[0], labels.items()):
-        ax.hist(conf, 20, (0, 1), color='.8', label='all'); ax.hist(conf[kept], 20, (0, 1), color='C0', label='kept to learn from')
+        ax.hist(conf, 20, range=(0, 1), color='.8', label='all'); ax.hist(conf[kept], 20, range=(0, 1), color='C0', label='kept to learn from')
         ax.set(title=f'labels of round {k}', xlabel='confidence', ylabel='crops'); ax.legend(fontsize=8, frameon=False, loc='upper left'); ax.spines[['top', 'right']].set_visible(False)
     return fig
 

@@ -287,7 +287,7 @@ def train(self: HTRNet, mode=True):
 def fit_of(
     pred,           # what `HTRNet` returns
     candidates,     # for each word a list of class number lists
-) -> list:          # for each word a list of log posteriors
+) -> list:          # for each word a list of log posteriors, nats, at most 0; -1e4 where a text does not fit
     "How probable a batch's scores make given texts"
     rows, dev = [(j, c) for j, cs in enumerate(candidates) for c in cs], pred[0].device
     if not rows: return [[] for _ in candidates]
@@ -303,7 +303,7 @@ def log_posteriors(
     inks,           # list of uint8 [height, w]
     candidates,     # for each ink a list of class number lists
     bs=64,          # inks in a batch
-) -> list:          # for each ink a list of log posteriors
+) -> list:          # for each ink a list of log posteriors, as `fit_of`
     "How probable the network finds given texts for given crops"
     out, net = [None] * len(inks), net.eval()
     order = np.argsort([a.shape[1] for a in inks], kind='stable')

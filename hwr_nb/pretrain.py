@@ -291,7 +291,7 @@ AUGMENT = 0.    # strength of `BatchAugment` in training
 
 def pretrain(
     out,                # model file to write, NAME.safetensors
-    words=None,         # as `WordSynth`: a sampler, a `WordDistribution`, a words.tsv, or None for shipped English
+    words=None,         # as `WordSynth`: a sampler, a `WordDistribution`, a words.tsv, or None for what the charset lets expect
     fonts=None,         # as `WordSynth`: a `FontBook`, a folder, or None for the shipped fonts
     charset='en',       # `Charset`, its name, or a file of characters
     minutes=None,       # wall-clock budget, or
@@ -325,7 +325,7 @@ def pretrain(
         model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
         learn = hwr_learner(dls, model, charset, aug=BatchAugment(AUGMENT), cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')])
         fit_until(learn, ckpt, say, resume)
-        return once(finish, learn, out, valid, state, synth, init, dict(minutes=minutes and LESSON * minutes, steps=steps and math.ceil(LESSON * steps)))
+        return once(finish, learn, out, valid, state, synth, dict(minutes=minutes and LESSON * minutes, steps=steps and math.ceil(LESSON * steps)), init)
 
 # %% ../nbs/09_pretrain.ipynb #d1027ca0
 def pick_device(
@@ -400,7 +400,7 @@ def held_out(net, valid, charset):
     return dict(fonts=sorted({f.family for f in valid.fonts.fonts}), words=len(valid), wer=wer, trust=trust), dict(cal, fast=fast)
 
 # %% ../nbs/09_pretrain.ipynb #2e145f76
-def finish(learn, out, valid, state, synth, init=None, spelling=None):
+def finish(learn, out, valid, state, synth, spelling, init=None):
     "The lesson of the speller; measure and calibrate the averaged weights on held-out synthetic words, write the model, remove the resume file"
     from hwr_nb.recognize import Recognizer
     b, net = learn.budget, learn.ema.avg.module.eval()

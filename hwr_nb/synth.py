@@ -299,7 +299,7 @@ def crop(
 class WordSynth:
     "Synthetic word `i` as a function of `(seed, i)`: `synth[i]` is a gray scan and its text"
     def __init__(self,
-        words=None,         # a `WordSampler`, a `WordDistribution`, a path of a words.tsv, or None for the shipped English words
+        words=None,         # a `WordSampler`, a `WordDistribution`, a path of a words.tsv, or None for those of `WordDistribution.expected(charset)`: English for 'en'
         fonts=None,         # a `FontBook`, a folder of fonts, or None for the shipped fonts
         style=None,         # a `SynthStyle`; None is the default ranges
         seed: int = 0,      # the whole of the randomness
