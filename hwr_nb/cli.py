@@ -8,7 +8,7 @@ __all__ = ['count', 'natural', 'seeds', 'amount', 'UsageError', 'printable', 'ex
            'hwr_eval', 'row', 'counted', 'hwr_read', 'hwr_demo']
 
 # %% ../nbs/12_cli.ipynb #25b5d097
-import json, os, re, shutil, signal, sys, threading, time, warnings
+import itertools, json, os, re, shutil, signal, sys, threading, time, warnings
 from argparse import ArgumentTypeError
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -41,7 +41,7 @@ def explain(
 # %% ../nbs/12_cli.ipynb #f201e5c2
 @contextmanager
 def stoppable():
-    "While it lasts SIGTERM raises `KeyboardInterrupt` as Ctrl-C does; yields the list of signals that came"
+    "While it lasts SIGTERM and the end of the terminal raise `KeyboardInterrupt` as Ctrl-C does; yields the list of signals that came"
     came, me = [], os.getpid()
     if threading.current_thread() is not threading.main_thread(): yield came; return    # signals go to the main thread alone
     def stop(n, frame):
@@ -49,13 +49,16 @@ def stoppable():
         if hasattr(signal, 'SIGCHLD'): signal.signal(signal.SIGCHLD, lambda *_: None)
         came.append(n)
         raise KeyboardInterrupt
-    old = {s:signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    hang = getattr(signal, 'SIGHUP', signal.SIGTERM)        # nohup has it ignored
+    old = {s:signal.signal(s, stop) for s in {signal.SIGINT, signal.SIGTERM, hang} if s!=hang or signal.getsignal(s)!=signal.SIG_IGN}
     try: yield came
     finally:
         for s,f in old.items(): signal.signal(s, f)
 
 # %% ../nbs/12_cli.ipynb #109a5a7d
-def say(msg): print(f'{Path(sys.argv[0]).stem}{f" (process {rank()})" if rank() else ""}: {msg}', file=sys.stderr, flush=True)
+def say(msg):
+    "A line on stderr; where the terminal is gone nobody misses it"
+    with suppress(OSError): print(f'{Path(sys.argv[0]).stem}{f" (process {rank()})" if rank() else ""}: {msg}', file=sys.stderr, flush=True)
 
 def alone():
     "Raises `UsageError` in a command that several processes cannot share"
@@ -78,7 +81,8 @@ def _utf8(stream):
 
 def _left(kw):
     "How to go on, where a run has left its state"
-    return '; the same command with --resume goes on' if 'resume' in kw and Path(kw['out']).with_suffix('.resume').exists() else ''
+    if 'resume' in kw: return '; the same command with --resume goes on' if Path(kw['out']).with_suffix('.resume').exists() else ''
+    return f"; {kw['out']} holds pictures without labels, the same command draws them anew" if kw.get('out') and (Path(kw['out'])/'.drawing').exists() else ''
 
 def _flush():
     "Empty stdout; if that cannot be, forget it, or Python ends with a complaint of its own"
@@ -185,11 +189,12 @@ def hwr_synth(
     from hwr_nb.synth import Charset, contact_sheet, synth_folder
     charset,_ = Charset.load(charset),file_to_write(sheet, words)
     book = _book(fonts, charset)
-    if out: print(f'{synth_folder(out, n, seed, start, words, book, charset, workers=workers or os.cpu_count() or 1)}: {n:,} words')
-    if not sheet: return
-    im = contact_sheet(book)
-    with atomic_write(sheet) as f: im.save(f, 'PNG')
-    print(f'{sheet}: {im.width} x {im.height} pixels')
+    done = [f'{synth_folder(out, n, seed, start, words, book, charset, workers=workers or os.cpu_count() or 1)}: {n:,} words'] if out else []
+    if sheet:
+        im = contact_sheet(book)
+        with atomic_write(sheet) as f: im.save(f, 'PNG')
+        done.append(f'{sheet}: {im.width} x {im.height} pixels')
+    print(*done, sep='\n')       # when all is written, for nobody may listen any more
 
 # %% ../nbs/12_cli.ipynb #33d7a110
 @command
@@ -198,7 +203,7 @@ def hwr_pretrain(
     words:Path=None,     # word<TAB>count lines, as hwr-corpus writes them; default: English, or the languages of the charset
     fonts:Path=None,     # folder of .ttf, .otf or .woff2 files; default: the shipped fonts
     charset:str='en',    # characters the model can write: en, latin, a file of characters, or the characters themselves
-    minutes:amount=None, # how long to train; default: 60
+    minutes:amount=None, # how long to train; default: 60, or with --resume as long as the run was to take
     steps:count=None,    # or: how many batches
     seed:seeds=0,        # of everything random
     resume:bool=False,   # go on with the run that was stopped
@@ -218,7 +223,7 @@ def hwr_selftrain(
     unlabeled:Annotated[Path, _need], # folder of word crops, searched with all below it
     out:Annotated[Path, _need], # model file to write, NAME.safetensors
     model:str='base',    # model to start from: a file, base (English) or base-latin (Western European)
-    minutes:amount=15,   # how long to train
+    minutes:amount=None, # how long to train; default: 15, or with --resume as long as the run was to take
     rounds:count=6,      # of labeling and training
     words:Path=None,     # words one may expect, word<TAB>count lines; default: English, or the languages that the readings look like
     labeled:Path=None,   # folder with labels.tsv, to measure each round with; nothing else looks at it
@@ -259,10 +264,21 @@ def hwr_eval(
     rec,words = Recognizer.load(model),WordImages(labeled)
     file_to_write(json, model, lexicon, labeled/'labels.tsv', labeled/'labels.csv', *words.files)
     report = rec.evaluate(words, lexicon=_lexicon(lexicon, rec.charset), fast=fast)
-    print(report)
     report.provenance |= dict(model=str(model), model_hash=sha(model_path(model).read_bytes()))
     if json: report.to_json(json)
+    print(report)
+    for line in _beyond(rec.charset, words): say(line)
     if bad := report.errors: raise ValueError(f'{len(bad):,} of {len(words):,} could not be opened and count as read wrong; the first: {next(iter(bad.values()))}')
+
+def _beyond(charset, words):
+    "What the figures of a set do not say: labels that the model cannot write, and images that no row names"
+    from hwr_nb.data import find_images
+    odd = [t for t in words.texts if not charset.covers(charset.clean(t))]
+    if odd: yield f"{len(odd):,} of {len(words):,} labels have characters the model cannot write, the first {printable(odd[0][:40])!r}: they count as read wrong, and not in the loss"
+    try: found = find_images(words.folder, [])
+    except ValueError: return                       # the crops lie elsewhere
+    rest = len({*map(os.path.realpath, found)}-{*map(os.path.realpath, words.files)})
+    if rest: yield f'{rest:,} images in {printable(words.folder)} have no row among the labels and are not measured'
 
 def _lexicon(path, charset):
     "The words of a file; says how many of them the model cannot write"
@@ -313,7 +329,9 @@ def _lines(out):
         except BaseException:
             with suppress(OSError):
                 f.flush()
-                if os.path.isfile(f.name) and os.path.getsize(f.name): shutil.copyfile(f.name, f'{out}.part'); say(f'{printable(str(out))}.part holds the rows written so far')
+                if os.path.isfile(f.name) and os.path.getsize(f.name):
+                    part = next(p for k in itertools.count(1) if not os.path.lexists(p := f'{out}.part{k if k>1 else ""}'))      # an earlier one stays
+                    shutil.copyfile(f.name, part); say(f'{printable(part)} holds the rows written so far')
             raise
 
 @command

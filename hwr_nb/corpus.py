@@ -11,6 +11,7 @@ __all__ = ['MAX_TEXT', 'EUROPEAN', 'NEIGHBORS', 'SHORT', 'ROMAN', 'PAIRS', 'deco
 import bisect, copy, gzip, importlib.resources, itertools, json, math, os, regex, sys, unicodedata, warnings, zlib
 import numpy as np
 from collections import Counter, defaultdict
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from fastcore.basics import patch
@@ -307,7 +308,8 @@ def _write(path, lines):
         if whole: os.replace(tmp, path)
     except OSError as e: raise OSError(e.errno, e.strerror, str(given)) from None
     finally:
-        if whole: tmp.unlink(missing_ok=True)
+        if whole:
+            with suppress(OSError): tmp.unlink()
     return given
 
 @patch

@@ -39,6 +39,7 @@ def open_image(
         try: return _grey(Image.fromarray(src))
         except (TypeError, ValueError): raise ValueError(f'an array of shape {list(src.shape)} and type {src.dtype} is no image; give uint8 [h, w] or [h, w, 3].') from None
     if isinstance(src, Image.Image): return _grey(upright(src))
+    if not isinstance(src, (str, os.PathLike)): raise ValueError(f'{repr(src)[:80]} is no image; give a path, a Pillow image or an array.')
     def no(why): raise _Unfit(f'{src}: {why}') from None
     try:
         if os.path.exists(src) and not os.path.isfile(src): no('is a folder, a pipe or a device, not a file; take it away.')      # to open a pipe is to wait for whoever writes to it

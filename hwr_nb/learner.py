@@ -205,7 +205,8 @@ class TwoThreads(Callback):
     ): self.on, self.pool = on, None
 
     def before_fit(self):
-        n = torch.get_num_threads()
+        self.after_fit()        # where the last one was interrupted
+        self.n = n = torch.get_num_threads()
         whole = self.recorder.train_metrics or any(hasattr(c, e) for c in self.learn.cbs for e in ('after_loss', 'before_backward'))         # somebody wants to see the batch as one
         if whole or world() > 1 or not (self.on or self.on is None and n > 1 and torch.device(self.dls.device).type == 'cpu'): return
         self.twin = copy.deepcopy(self.learn.model).train()
@@ -233,7 +234,7 @@ class TwoThreads(Callback):
         l.opt.zero_grad()
 
     def after_fit(self):
-        if self.pool: self.pool.shutdown(); self.pool = self.twin = None
+        if self.pool: self.pool.shutdown(); self.pool = self.twin = None; torch.set_num_threads(self.n)
 
 # %% ../nbs/08_learner.ipynb #dc3b9b0b
 class InStep(Callback):

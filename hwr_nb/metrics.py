@@ -132,7 +132,7 @@ def align(
     hyp:str, # the reading
 )->list: # (reference character, read character) pairs in order; '' opposite a missed or an invented character
     "The cheapest way to line up two words; among equally cheap ones letters go with letters, digits with digits, marks with marks"
-    r,h = graphemes(ref),graphemes(hyp)
+    r,h = graphemes(ref.translate(_alike)),graphemes(hyp.translate(_alike))
     one = len(r)+len(h)+1   # an edit; a pair of unlike kinds costs 1 more, so that kinds decide between ties and nothing else
     def swap(a, b): return 0 if a==b else one+(_kind(a)!=_kind(b))
     d = [[one*(i+j) for j in range(len(h)+1)] for i in range(len(r)+1)]   # final in the first row and column

@@ -295,7 +295,8 @@ def fit_of(
     y = padded([c for _, c in rows]).to(dev)
     lens, n = pred[1][pick], (y > 0).sum(1)
     lp = -F.ctc_loss(pred[0].float().log_softmax(2)[:, pick], y, lens, n, reduction='none', zero_infinity=True)
-    lp = iter(torch.where((lp == 0) & (n > lens // 2), -1e4, lp.clamp(max=0)).tolist())
+    need = n + ((y[:, 1:] == y[:, :-1]) & (y[:, 1:] > 0)).sum(1)       # a blank between two that are alike
+    lp = iter(torch.where(need > lens, -1e4, lp.clamp(max=0)).tolist())
     return [[next(lp) for _ in cs] for cs in candidates]
 
 def log_posteriors(
@@ -463,7 +464,9 @@ def batch_by_batch(device):
     "A `map` that keeps all cores busy"
     n = torch.get_num_threads() if torch.device(device).type == 'cpu' else 1
     if n == 1: yield map; return
-    with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: yield lambda f, xs: map(f, xs) if len(xs) < 2 else pool.map(f, xs)
+    try:
+        with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: yield lambda f, xs: map(f, xs) if len(xs) < 2 else pool.map(f, xs)
+    finally: torch.set_num_threads(n)       # torch takes what a thread has set for all that are started later
 
 # %% ../nbs/06_model.ipynb #17cf99c5
 TRUSTS = (0., .2, .3, .4, .5, .6, .7, .8, .9, 1.)

@@ -7,7 +7,7 @@ __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'FEWEST', '
            'SPELLING', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind', 'balance', 'settle', 'each_of', 'seen',
            'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents', 'PseudoLabels', 'renewed',
            'selftrain', 'allowed', 'sample', 'run_rounds', 'taught', 'learn_words', 'expected_words', 'lexicon_of',
-           'figures_of', 'load_crops', 'corrected', 'measured', 'finish_rounds']
+           'figures_of', 'without', 'load_crops', 'corrected', 'measured', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, json, math, os, re, time
@@ -16,7 +16,7 @@ from pathlib import Path
 import editdistance
 import numpy as np
 import torch
-from fastai.callback.core import CancelFitException, CancelTrainException
+from fastai.callback.core import CancelEpochException, CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
 from .corpus import EUROPEAN, SHORT, WordDistribution, broken, languages
@@ -25,7 +25,7 @@ from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, 
 from .match import matched
 from .model import LOOKS, SURE, batch_by_batch, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, trusted
 from .parallel import first_only, largest, mine, once, rank, world, woven
-from .pretrain import Checkpoint, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
+from .pretrain import budget_of, Checkpoint, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
 from .splice import SplicedWords, splicer
 
@@ -375,7 +375,8 @@ def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
 
 @patch
 def before_epoch(self: PseudoLabels):
-    "Begin a round: label, choose, and give the loader its words"
+    "Begin a round: label, choose, and give the loader its words; one that a resumed run has behind it is passed over"
+    if self.round and self.learn.budget.done >= 1: self.round = self.rounds; raise CancelEpochException()
     t = time.monotonic()
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve, turns=self.turns)
     self.look()
@@ -437,7 +438,7 @@ def selftrain(
     unlabeled=None,     # folder of crops, or a list of files
     out=None,           # model file to write; its run folder stands beside it
     minutes=None,       # wall-clock budget, or
-    steps=None,         # batches; with neither 15 minutes
+    steps=None,         # batches; with neither 15 minutes, or what a resumed run began with
     rounds=6,           # rounds of labeling and training
     words=None,         # words the archive may hold: words.tsv, `WordDistribution`; None: those of the languages that the readings look like
     labeled=None,       # folder with labels: measured after each round, never learned from
@@ -454,11 +455,13 @@ def selftrain(
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
     from hwr_nb.recognize import Recognizer, model_path
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
-    minutes, device, rec, say = allowed(minutes, steps, rounds, seed), pick_device(device), Recognizer.load(model), first_only(say)
+    allowed(minutes, steps, rounds, seed)
+    device, rec, say = pick_device(device), Recognizer.load(model), first_only(say)
     rec.net.to(device)
-    with run_place(out, resume) as (out, state):
+    with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say)
+        minutes, steps = budget_of(state if resume else None, minutes, steps, 15, say)
+        names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say, labeled)
         opened = []
         if labeled is not None: once(lambda: opened.extend([t := WordImages(labeled), figures_of(t, rec.net.args['height'], say)]))       # in the first process
         test, measure = opened or (None, None)
@@ -472,7 +475,7 @@ def selftrain(
         synth.fonts = once(matched, rec, inks, synth.fonts, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=measure, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
-        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), fonts=provenance(synth)['fonts_hash'], crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, languages=langs, bs=bs, lr=lr, corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk))))
+        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), fonts=provenance(synth)['fonts_hash'], crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, languages=langs, bs=bs, lr=lr, corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk))), budget=(minutes, steps))
         learn = hwr_learner(word_dls(synth, None, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(0), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return once(finish_rounds, learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
@@ -481,11 +484,9 @@ def selftrain(
 PER_MINUTE = 500    # crops for each minute of a run, at most
 
 def allowed(minutes, steps, rounds, seed):
-    "The minutes of a run, 15 where neither these nor steps are given. Raises `ValueError` for numbers that cannot be, before anything is done"
-    if minutes is None and steps is None: minutes = 15
-    Budget(1., minutes, steps)
+    "Raises `ValueError` for numbers that cannot be, before anything is done"
+    if (minutes, steps) != (None, None): Budget(1., minutes, steps)
     if rounds < 1 or seed < 0: raise ValueError(f'rounds must be 1 or more and seed 0 or more, not {rounds} and {seed}.')
-    return minutes
 
 def sample(
     names,          # of all crops
@@ -584,14 +585,24 @@ def figures_of(
         return dict(cer=cer(pairs), wer=wer(pairs))
     return measure
 
+def without(files, labeled, say):
+    "The files that are not among the labeled ones: what is measured with is not learned from"
+    if labeled is None: return files
+    same = set(once(lambda: [os.path.realpath(f) for f in wi.files] if (wi := WordImages(labeled)).texts else []))      # without labels it cannot be measured, which is said later
+    rest = [f for f in files if os.path.realpath(f) not in same]
+    if len(rest) < len(files): say(f'{len(files) - len(rest):,} of the crops to learn from are the labeled ones of {labeled}; they are left out, to measure with.')
+    return rest
+
 def load_crops(
     folder,         # folder of crops, or a list of files
     height=32,      # of ink images
     say=print,      # told of crops that cannot be opened
+    labeled=None,   # folder of labeled crops: those of them that lie in `folder` too are left out
 ) -> tuple:         # (names, ink images, {name: error})
     "Ink images of all crops that can be opened and hold ink. Raises `ValueError` if they are too few"
     from hwr_nb.recognize import open_inks
     wi = WordImages(folder, labels=None)
+    wi.files = without(wi.files, labeled, say)
     inks, errors = open_inks(wi.files, height)
     names = wi.names()
     bad = {names[i]: e for i, e in errors.items()} | {n: 'blank' for n, a in zip(names, inks) if a is not None and not a.any()}
@@ -599,6 +610,7 @@ def load_crops(
     for n, e in list(bad.items())[:20]: say(f'left out {n}: {e}')
     if len(bad) > 20: say(f'left out {len(bad) - 20} more; report.json names them all')
     where = folder if isinstance(folder, (str, Path)) else 'The files given'
+    if not names: raise ValueError(f'{where}: no crops to learn from.')
     if not good: raise ValueError(f'{where}: none of the {len(names)} images can be used; the first: {next(iter(bad.values()))}')
     if len(good) < FEWEST: raise ValueError(f'{where}: {len(good)} of {len(names)} images can be used, too few to learn from; {FEWEST} are the least, 200 or more do well.')
     return [n for n, _ in good], [a for _, a in good], bad
@@ -616,8 +628,8 @@ def corrected(
     if path is None: return {}, set()
     from hwr_nb.review import load_corrections
     texts, junk = load_corrections(path)
-    name = {n: n for n in names} | ({os.path.abspath(Path(folder) / n): n for n in names} if isinstance(folder, (str, Path)) else {})
-    find = lambda f: next((name[k] for k in (f, os.path.normpath(f), os.path.abspath(f)) if k in name), None)
+    name = {nfc(n): n for n in names} | {n: n for n in names} | ({os.path.abspath(Path(folder) / n): n for n in names} if isinstance(folder, (str, Path)) else {})
+    find = lambda f: next((name[k] for k in (f, os.path.normpath(f), os.path.abspath(f), nfc(os.path.normpath(f))) if k in name), None)       # a Mac takes accents apart
     lost, width = [f for f in (*texts, *junk) if find(f) is None], {n: a.shape[1] for n, a in zip(names, inks)}
     said = {n: charset.clean(t) for f, t in texts.items() if (n := find(f)) is not None}
     odd = {n: t for n, t in said.items() if not charset.covers(t)}
