@@ -585,6 +585,7 @@ def figures_of(
         return dict(cer=cer(pairs), wer=wer(pairs))
     return measure
 
+# %% ../nbs/10_selftrain.ipynb #c6a079e6
 def without(files, labeled, say):
     "The files that are not among the labeled ones: what is measured with is not learned from"
     if labeled is None: return files
@@ -593,6 +594,7 @@ def without(files, labeled, say):
     if len(rest) < len(files): say(f'{len(files) - len(rest):,} of the crops to learn from are the labeled ones of {labeled}; they are left out, to measure with.')
     return rest
 
+# %% ../nbs/10_selftrain.ipynb #aaf5cec4
 def load_crops(
     folder,         # folder of crops, or a list of files
     height=32,      # of ink images

@@ -412,6 +412,7 @@ def _save_png(a, path):
         with suppress(OSError): tmp.unlink()
         raise OSError(e.errno, e.strerror, str(path)) from None
 
+# %% ../nbs/03_synth.ipynb #36c68d47
 @contextmanager
 def _claimed(out):
     "Hold a folder to draw into: new, empty, or half drawn by a run that was stopped, whose pictures go. Raises `ValueError` where it is not one's own"
@@ -428,6 +429,7 @@ def _claimed(out):
     finally: lock.release()
     mark.unlink(missing_ok=True)
 
+# %% ../nbs/03_synth.ipynb #c92c4a2e
 def _start_drawing(synth, out): _draw_files.job = synth, out     # once per worker process
 
 def _draw_files(idxs):
