@@ -455,12 +455,10 @@ def selftrain(
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
     from hwr_nb.recognize import Recognizer, model_path
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
-    allowed(minutes, steps, rounds, seed)
-    device, rec, say = pick_device(device), Recognizer.load(model), first_only(say)
-    rec.net.to(device)
+    allowed(minutes, steps, rounds, seed); rec, say = Recognizer.load(model), first_only(say)
+    rec.net.to(device := pick_device(device))
     with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        minutes, steps = budget_of(state if resume else None, minutes, steps, 15, say)
+        minutes, steps = budget_of(state if resume else None, minutes, steps, 15, say); torch.manual_seed(seed)
         names, inks, bad = load_crops(unlabeled, rec.net.args['height'], say, labeled)
         opened = []
         if labeled is not None: once(lambda: opened.extend([t := WordImages(labeled), figures_of(t, rec.net.args['height'], say)]))       # in the first process
