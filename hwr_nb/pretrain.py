@@ -92,7 +92,7 @@ def _alone(
     patience=30,    # seconds to wait for a lock whose process has ended
 ):
     "Hold the lock of a place. Raises `ValueError` naming the process that has it"
-    lock, pid, until = FileLock(out.with_name(f'.{out.name}.lock')), out.with_name(f'.{out.name}.pid'), time.monotonic() + patience
+    lock, pid, until = FileLock(out.with_name(f'.{out.stem}.lock')), out.with_name(f'.{out.stem}.pid'), time.monotonic() + patience
     while not lock.is_locked:
         try: lock.acquire(timeout=0)
         except Timeout:

@@ -28,6 +28,7 @@ from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import budget_of, Checkpoint, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
 from .splice import SplicedWords, splicer
+from .text import nfc
 
 # %% ../nbs/10_selftrain.ipynb #9e9552a2
 ELIDED = frozenset('c d j l m n qu s t lorsqu puisqu jusqu quelqu dell all nell dall sull quest quell un'.split())     # that stand before an apostrophe only
@@ -589,8 +590,10 @@ def without(files, labeled, say):
     if labeled is None: return files
     same = set(once(lambda: [os.path.realpath(f) for f in wi.files] if (wi := WordImages(labeled)).texts else []))      # without labels it cannot be measured, which is said later
     rest = [f for f in files if os.path.realpath(f) not in same]
-    if len(rest) < len(files): say(f'{len(files) - len(rest):,} of the crops to learn from are the labeled ones of {labeled}; they are left out, to measure with.')
-    return rest
+    n = len(files) - len(rest)
+    if n and len(rest) >= FEWEST: say(f'{n:,} of the crops to learn from are the labeled ones of {labeled}; they are left out, to measure with.'); return rest
+    if n: say(f'Hardly any crops to learn from but the labeled ones of {labeled}, so those are learned from too, without their labels; crops that it has not seen may be read worse than the figures say.')
+    return files
 
 # %% ../nbs/10_selftrain.ipynb #aaf5cec4
 def load_crops(

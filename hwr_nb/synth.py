@@ -426,8 +426,10 @@ def _claimed(out):
         if (out/'labels.tsv').exists(): raise no('has just been finished by another process')
         for p in (*out.glob('word-*.png'), *out.glob('.word-*.tmp')): p.unlink()
         yield
-    finally: lock.release()
-    mark.unlink(missing_ok=True)
+    finally:
+        lock.release()
+        if (out/'labels.tsv').exists() or not any(out.glob('word-*.png')):
+            with suppress(OSError): mark.unlink()
 
 # %% ../nbs/03_synth.ipynb #c92c4a2e
 def _start_drawing(synth, out): _draw_files.job = synth, out     # once per worker process
