@@ -25,7 +25,7 @@ from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, 
 from .match import matched
 from .model import LOOKS, SURE, batch_by_batch, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, trusted
 from .parallel import first_only, largest, mine, once, rank, world, woven
-from .pretrain import budget_of, Checkpoint, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
+from .pretrain import Checkpoint, budget_of, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
 from .splice import SplicedWords, splicer
 from .text import nfc
