@@ -2,15 +2,22 @@
 
     python scripts/measure_models.py base DATA/gw/labeled DATA/iam_ondb/labeled [--words words.tsv]
 
-`greedy` is one look read greedily by CTC alone (`--fast`). `unknown` counts the words that the list does not hold: how many there are and how many are read wrong, without the list and with it.
+`greedy` is one look read greedily by CTC alone (`--fast`), and again with the list. `unknown` counts the words that the list does not hold: how many there are, their CER and how many are read wrong, without the list and with it.
 """
 import argparse
 import json
 from pathlib import Path
 from hwr_nb.corpus import WordDistribution
 from hwr_nb.data import WordImages, atomic_write
+from hwr_nb.metrics import evaluate
 from hwr_nb.recognize import Recognizer
 from hwr_nb.text import fold
+
+def unknown(report, words):
+    "Of the words that the list does not hold: how many, and how they are read without it and with it"
+    pairs = [(x, y) for x, y in zip(report.rows, report.lexicon.rows) if fold(x.text) and fold(x.text) not in words.vocab()]
+    both = [evaluate([p[k].text for p in pairs], [p[k].reading for p in pairs]) for k in (0, 1)] if pairs else []
+    return dict(n=len(pairs)) | {f'{what}{end}': getattr(r, what) for end, r in zip(('', '_lexicon'), both) for what in ('cer', 'wer')}
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -18,11 +25,11 @@ def main():
     a = p.parse_args()
     rec, words = Recognizer.load(a.model), WordDistribution.load(a.words)
     for s in a.sets:
-        report, plain = rec.evaluate(WordImages(s), lexicon=words), rec.evaluate(WordImages(s), fast=True)
-        pairs = [(x, y) for x, y in zip(report.rows, report.lexicon.rows) if fold(x.text) and fold(x.text) not in words.vocab()]
-        wrong = lambda k: sum(o[k].text != o[k].reading for o in pairs) / max(1, len(pairs))
-        d = {k: v for k, v in report.to_dict().items() if k != 'errors'} | dict(greedy=dict(cer=plain.cer, wer=plain.wer), unknown=dict(n=len(pairs), wer=wrong(0), wer_lexicon=wrong(1)))
+        full, fast = (rec.evaluate(WordImages(s), lexicon=words, fast=fast) for fast in (False, True))
+        greedy = dict(cer=fast.cer, wer=fast.wer, cer_lexicon=fast.lexicon.cer, wer_lexicon=fast.lexicon.wer, unknown=unknown(fast, words))
+        d = {k: v for k, v in full.to_dict().items() if k != 'errors'} | dict(greedy=greedy, unknown=unknown(full, words))
         with atomic_write(Path(__file__).resolve().parent.parent/'nbs'/'results'/a.model/f'{s.parent.name}.json', 'w') as f: json.dump(d, f, indent=1); f.write('\n')
-        print(f"{a.model} {s.parent.name}: greedy CER {plain.cer:.1%}; five looks and the speller CER {d['cer']:.1%}, WER {d['wer']:.1%}; with the list {d['lexicon']['cer']:.1%}, {d['lexicon']['wer']:.1%}; of {len(pairs)} unknown words {wrong(0):.1%} wrong, with it {wrong(1):.1%}")
+        for how, r, u in (('one look', fast, greedy['unknown']), ('five looks and the speller', full, d['unknown'])):
+            print(f'{a.model} {s.parent.name}, {how}: CER {r.cer:.1%}, WER {r.wer:.1%}; with the list {r.lexicon.cer:.1%}, {r.lexicon.wer:.1%}; unknown to it {u}')
 
 if __name__ == '__main__': main()
