@@ -42,7 +42,7 @@ LARGEST = 100 << 20     # bytes of an unpacked font
 
 def _check_unpacked(data):
     "Raises `ValueError` for a WOFF2 file that would unpack to more than `LARGEST` bytes, whatever its header says"
-    import brotli
+    from fontTools.ttLib.woff2 import brotli
     at,size,unpack = 48,0,brotli.Decompressor()
     def number():
         nonlocal at
