@@ -243,7 +243,7 @@ class PseudoLabels(Callback):
         doubt=(.8, .9),     # confidence below which only the surest quarter of a length class is kept, likewise
         lexicon=None,       # `SoftLexicon` that helps to read what is learned from, or None
         calibration=None,   # of the base model
-        held_out=.1,        # share of the crops that are never trained on, but judge, at most 400; of small archives a quarter, up to 60 crops
+        held_out=.2,        # share of the crops that are never trained on, but judge, at most 400; of small archives a quarter, up to 60 crops
         trusted=None,       # {name: text} of crops that a person has read
         junk=(),            # names of crops that are no words: never learned from
         folder=None,        # where records go; None: nowhere
