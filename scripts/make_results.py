@@ -31,6 +31,7 @@ def main():
     outside = sum(c not in new.charset for c in chars) / len(chars)             # what this model cannot write, however well it reads
     d = dict(title=a.title, real=a.unlabeled is None, before=keep(base), after=keep(new), minutes=s['minutes'], seed=s['seed'], command=a.command, machine=a.machine, chosen=report['round'], charset=new.charset.name, outside=round(outside, 4), rounds=rounds)
     if a.unlabeled: d['readings'] = readings(run, base, new, a.unlabeled)
+    new.net.speller = None; d['after']['looks'] = round(new.evaluate(test).cer, 6)      # five looks alone
     with atomic_write(Path(__file__).resolve().parent.parent/'nbs'/'results'/f'{a.name}.json', 'w') as f: json.dump(d, f, indent=1, ensure_ascii=False); f.write('\n')
     print(f'{a.title}: CER {d["before"]["cer"]:.1%} -> {d["after"]["cer"]:.1%}, WER {d["before"]["wer"]:.1%} -> {d["after"]["wer"]:.1%}')
 
