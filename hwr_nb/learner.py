@@ -121,10 +121,11 @@ class Budget(Callback):
         warm=.04,       # share in which the rate rises
         spent=0.,       # seconds used before a resume
         step=0,         # batches done before a resume
+        most=None,      # batches that minutes may be used for; None: as many as there is time for
     ):
         if (minutes is None) == (steps is None): raise ValueError(f'Give minutes or steps, one of them (got minutes={minutes}, steps={steps}).')
         if not (steps if minutes is None else minutes) > 0: raise ValueError(f'A budget must be above 0 (got minutes={minutes}, steps={steps}).')
-        self.lr, self.minutes, self.steps, self.warm, self.spent, self.step = lr, minutes, steps, warm, spent, step
+        self.lr, self.minutes, self.steps, self.warm, self.spent, self.step, self.most = lr, minutes, steps, warm, spent, step, most
         self.clock, self.t0 = time.monotonic, None
 
     def before_fit(self): self.t0 = self.clock() - self.spent
@@ -132,7 +133,7 @@ class Budget(Callback):
     @property
     def seconds(self): return self.clock() - self.t0
     @property
-    def done(self): return self.step / self.steps if self.steps else self.seconds / 60 / self.minutes
+    def done(self): return self.step / self.steps if self.steps else max(self.seconds / 60 / self.minutes, self.step / self.most if self.most else 0.)
 
     def before_batch(self):
         if not self.training: return
