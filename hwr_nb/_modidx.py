@@ -133,6 +133,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.data._sync': ('data.html#_sync', 'hwr_nb/data.py'),
                              'hwr_nb.data._unquoted': ('data.html#_unquoted', 'hwr_nb/data.py'),
                              'hwr_nb.data.atomic_write': ('data.html#atomic_write', 'hwr_nb/data.py'),
+                             'hwr_nb.data.brightest': ('data.html#brightest', 'hwr_nb/data.py'),
                              'hwr_nb.data.collate': ('data.html#collate', 'hwr_nb/data.py'),
                              'hwr_nb.data.column_mask': ('data.html#column_mask', 'hwr_nb/data.py'),
                              'hwr_nb.data.find_images': ('data.html#find_images', 'hwr_nb/data.py'),

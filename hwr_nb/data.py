@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE', 'EVEN',
-           'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'ink_map', 'strokes',
-           'framed', 'ink_image', 'stretched', 'atomic_write', 'tsv', 'Label', 'read_labels', 'find_images',
+           'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'brightest', 'ink_map',
+           'strokes', 'framed', 'ink_image', 'stretched', 'atomic_write', 'tsv', 'Label', 'read_labels', 'find_images',
            'respelled', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from fastcore.basics import patch
-from PIL import Image, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageFilter, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .text import Charset, inked, nfc
@@ -103,6 +103,17 @@ MARGIN = 2      # empty rows above and below the ink; twice as many columns at t
 WORK = 64       # crops higher than this are first scaled down to it
 MAX_WIDTH = 1024
 
+def brightest(
+    im: Image.Image,    # 'L'
+    n=2,                # pixels to each side
+) -> Image.Image:       # 'L'
+    "At each pixel the brightest one of its neighborhood, a square: along each axis in turn, which takes a third of the time of `MaxFilter`"
+    def along(a):
+        b = a.copy()
+        for k in range(1, n + 1): np.maximum(b[k:], a[:-k], out=b[k:]); np.maximum(b[:-k], a[k:], out=b[:-k])
+        return b
+    return Image.fromarray(np.ascontiguousarray(along(along(np.asarray(im)).T).T))
+
 def ink_map(
     im: Image.Image,    # 'L'
 ) -> np.ndarray:        # uint8 [h, w], 0 paper to 255 full ink
@@ -114,14 +125,12 @@ def ink_map(
     s = np.sort(np.asarray(small), None)
     lo, mid, hi = (int(s[int(q * (len(s) - 1))]) for q in (.02, .5, .98))
     if mid < 150 and hi - mid > max(30, 2 * (mid - lo)): im, small = ImageOps.invert(im), ImageOps.invert(small)
-    paper = small.filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.BoxBlur(2)).resize((w, h), Image.Resampling.BILINEAR)
-    a = np.asarray(paper).astype(np.int16) - np.asarray(im)
-    np.clip(a, 0, 255, out=a)
-    hist = np.bincount(a.ravel(), minlength=256)
-    full = 255 - int(np.searchsorted(np.cumsum(hist[::-1]), max(3, .02 * a.size)))   # level reached by the darkest 2 %
+    paper = brightest(small).filter(ImageFilter.BoxBlur(2)).resize((w, h), Image.Resampling.BILINEAR)
+    ink = ImageChops.subtract(paper, im)        # not below 0
+    full = 255 - int(np.searchsorted(np.cumsum(ink.histogram()[::-1]), max(3, .02 * (w * h))))   # level reached by the darkest 2 %
     full = max(full, 24)
     lut = np.clip((np.arange(256) / full - .12) * (255 / .88), 0, 255).astype(np.uint8)
-    return lut[a]
+    return lut[np.asarray(ink)]
 
 # %% ../nbs/04_data.ipynb #7e037477
 PACE = 12.5    # columns of an ink image per stroke that a row of the word crosses

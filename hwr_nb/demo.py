@@ -262,7 +262,7 @@ def honest(
         sure = [w for w in s.labeled if w.sure >= .9]
         if sure: out.append(f'Of the {len(sure)} readings that call themselves at least 90 % sure, {_pc(np.mean([w.after == w.text for w in sure]))} are right.')
         out += [f'{_pc(x)} of the transcribed characters ({" ".join(c)}) are not in the charset {s.charset.name!r}: this model cannot write them, however well it reads.' for x, c in [_cannot_write(s)] if x]
-    if s.chosen == 0 and s.batches != 0: out.append('By its own judgment, which sees no transcription, no round read this archive better than the model did before, so that model is returned unchanged.')
+    if s.chosen == 0 and s.batches != 0: out.append('By its own judgment, which sees no transcription, every round read this archive worse than the model did before, so that model is returned unchanged.')
     return out
 
 def _cannot_write(s):
