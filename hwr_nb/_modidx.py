@@ -668,6 +668,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'hwr_nb.selftrain.soundness': ('selftrain.html#soundness', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.taught': ('selftrain.html#taught', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.vocabulary': ('selftrain.html#vocabulary', 'hwr_nb/selftrain.py'),
+                                  'hwr_nb.selftrain.why_left': ('selftrain.html#why_left', 'hwr_nb/selftrain.py'),
+                                  'hwr_nb.selftrain.why_returned': ('selftrain.html#why_returned', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.without': ('selftrain.html#without', 'hwr_nb/selftrain.py')},
             'hwr_nb.spell': { 'hwr_nb.spell.Attention': ('spell.html#attention', 'hwr_nb/spell.py'),
                               'hwr_nb.spell.Attention.__init__': ('spell.html#attention.__init__', 'hwr_nb/spell.py'),

@@ -221,6 +221,8 @@ class Story:
     steps: list = field(default_factory=list)       # (what was done, seconds)
     settings: dict = field(default_factory=dict)    # what one needs to do it again
     left_out: list = field(default_factory=list)    # (name, why) of all crops that cannot be opened, labeled or not
+    enough: bool = False    # whether training ended before its minutes, since so few crops had been learned from often enough
+    saw: list = field(default_factory=list)         # sentences on what the run found in the archive
 
 # %% ../nbs/13_demo.ipynb #bc00a67b
 def verdict(
@@ -228,7 +230,7 @@ def verdict(
 ) -> str:
     "In a sentence or two, whether self-training helped"
     if s.batches == 0 and len(s.rounds) < 2: return 'The model could read too little of this archive to learn from it, so nothing was learned and it is returned unchanged: is the archive in a script and a language that it knows?'
-    few = '' if s.batches is None or s.batches >= 100 else f' Only {s.batches} batches of training fitted into {s.minutes:g} minutes, where several hundred are needed: give it more minutes, or a machine with less else to do.'
+    few = '' if s.batches is None or s.batches >= 100 or s.enough else f' Only {s.batches} batches of training fitted into {s.minutes:g} minutes, where several hundred are needed: give it more minutes, or a machine with less else to do.'
     return (_unmeasured(s) if s.before is None else _measured(s)) + few
 
 def _unmeasured(s):
@@ -410,7 +412,7 @@ def html_report(
     body = [ft('h1', f'Learning to read: {_plain(s.name)}'), ft('p', _plain(s.about)), ft('p', 'SIMULATED ARCHIVE: drawn by the demo, not real handwriting.', cls='note') if s.simulated else '',
             *_result_part(s), ft('h2', 'What to keep in mind'), ft('ul', *[ft('li', _plain(o)) for o in honest(s)]) if honest(s) else '',
             *_changed_part(s), *_word_part(s), *_left_part(s),
-            ft('h2', 'What was done'), ft('p', f'Learned from {s.unlabeled:,} crops without transcription in {s.minutes:g} minutes.'), _table(['step', 'seconds'], [(a, f'{b:.1f}') for a, b in s.steps]),
+            ft('h2', 'What was done'), ft('p', f'Learned from {s.unlabeled:,} crops without transcription in {s.minutes:g} minutes{", often enough for so few" if s.enough else ""}.'), ft('p', _plain(' '.join(s.saw))) if s.saw else '', _table(['step', 'seconds'], [(a, f'{b:.1f}') for a, b in s.steps]),
             ft('h2', 'Settings and versions'), _table(['', ''], [(k, str(v)[:300]) for k, v in flat])]
     csp = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     head = ft('head', ft('meta', void_=True, charset='utf-8'), ft('meta', void_=True, http_equiv='Content-Security-Policy', content=csp), ft('meta', void_=True, name='viewport', content='width=device-width, initial-scale=1'),
@@ -458,7 +460,10 @@ def told(
     run = json.loads((run_dir(model)/'report.json').read_text(encoding='utf-8'))
     lab = run.get('labeled', [])
     s.unlabeled = run['settings'].get('crops', s.unlabeled)         # of very many a part
-    s.rounds, s.chosen, s.batches, s.labels = run['rounds'], run['round'], run['provenance']['selftrain']['steps'], label_confidences(run_dir(model))
+    how = run['provenance']['selftrain']
+    s.rounds, s.chosen, s.batches, s.labels = run['rounds'], run['round'], how['steps'], label_confidences(run_dir(model))
+    blank = sum(e == 'blank' for e in run['left_out'].values())
+    s.enough, s.minutes, s.saw = how.get('enough', False), how.get('minutes_used', s.minutes), run.get('saw', []) + [f'{blank} crops are blank.'] * bool(blank)      # an earlier version did not note these
     word = lambda at, r: Word(str(Path(at or '')/r['file']), r['before'], r['after'], r['sure_before'], r['sure'], r.get('text'))       # a whole path stays what it is
     s.words, s.labeled = [word(unlabeled, r) for r in run['readings']], [word(labeled, r) for r in lab]
     column = lambda k: [r[k] for r in lab]
