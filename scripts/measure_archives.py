@@ -12,13 +12,14 @@ from PIL import Image, ImageDraw
 from hwr_nb.corpus import WordDistribution, sample_number
 from hwr_nb.data import atomic_write
 from hwr_nb.fonts import FontBook
+from hwr_nb.pretrain import HELD_OUT
 from hwr_nb.selftrain import selftrain
 from hwr_nb.synth import SynthStyle, WordSynth
 from hwr_nb.text import Charset
 
 def drawn(to, words, n, seed, charset, labels=False):
-    "Words in one simulated hand; with their labels if asked for"
-    able = [f for f in FontBook.default() if all(c in f.chars for c in charset)][:4]
+    "Words in one simulated hand, of a font that no model was trained on; with their labels if asked for"
+    able = [f for f in FontBook.default() if f.family in HELD_OUT and all(c in f.chars for c in charset)][:1]
     fonts = FontBook(able) if able else FontBook.load(Path(matplotlib.get_data_path())/'fonts'/'ttf', charset=Charset(charset))
     synth, to = WordSynth(words, fonts, SynthStyle().narrow(np.random.default_rng(seed)), seed, charset), to/('labeled' if labels else 'unlabeled')
     to.mkdir()
