@@ -140,6 +140,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.data.framed': ('data.html#framed', 'hwr_nb/data.py'),
                              'hwr_nb.data.ink_image': ('data.html#ink_image', 'hwr_nb/data.py'),
                              'hwr_nb.data.ink_map': ('data.html#ink_map', 'hwr_nb/data.py'),
+                             'hwr_nb.data.normalization': ('data.html#normalization', 'hwr_nb/data.py'),
                              'hwr_nb.data.one_picture': ('data.html#one_picture', 'hwr_nb/data.py'),
                              'hwr_nb.data.open_image': ('data.html#open_image', 'hwr_nb/data.py'),
                              'hwr_nb.data.padded': ('data.html#padded', 'hwr_nb/data.py'),

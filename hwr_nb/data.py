@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE', 'EVEN',
            'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'brightest', 'ink_map',
-           'strokes', 'framed', 'ink_image', 'stretched', 'atomic_write', 'tsv', 'Label', 'read_labels', 'find_images',
-           'respelled', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream', 'WordDL', 'word_dls']
+           'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'atomic_write', 'tsv', 'Label',
+           'read_labels', 'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream',
+           'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
 import csv, io, os
@@ -177,6 +178,13 @@ def ink_image(
     even = float(np.clip(PACE * (strokes(a) + .5) / w, 1/3, 3)) ** EVEN if a.any() else 1.
     a = wide(im, w * even)
     return framed(a, MARGIN, 2 * MARGIN)
+
+# %% ../nbs/04_data.ipynb #590e5964
+def normalization(
+    height=HEIGHT,  # of ink images
+) -> dict:          # JSON
+    "The numbers that decide how a crop becomes an ink image"
+    return dict(height=height, margin=MARGIN, work=WORK, widest=MAX_WIDTH, pace=PACE, even=EVEN)
 
 # %% ../nbs/04_data.ipynb #bd0acf27
 def stretched(

@@ -11,7 +11,7 @@ __all__ = ['LOOKS', 'BOTH', 'RIVALS', 'SURE', 'TRUSTS', 'FORMAT', 'MOST', 'ConvB
            'read_header', 'NoStart', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
-import json, math, threading
+import json, math, threading, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +29,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .data import STEP, atomic_write, collate, column_mask, framed, padded, stretched
+from .data import STEP, atomic_write, collate, column_mask, framed, normalization, padded, stretched
 from .spell import EACH, LONGEST, Speller, spell, told
 from .text import Charset
 
@@ -540,7 +540,7 @@ def save_model(
     "Write a one-file model, atomically. Raises `ValueError` for another ending"
     path = Path(path)
     if path.suffix != '.safetensors': raise ValueError(f'A model file ends in .safetensors, {path.name!r} does not.')
-    meta = dict(format=FORMAT, architecture='HTRNet', args=net.args, charset=dict(name=charset.name, chars=charset.chars), height=net.args['height'],
+    meta = dict(format=FORMAT, architecture='HTRNet', args=net.args, charset=dict(name=charset.name, chars=charset.chars), normalization=normalization(net.args['height']),
                 calibration=calibration, provenance=provenance or {})
     sd = {k: (v.half() if half and v.is_floating_point() else v).contiguous().cpu() for k, v in net.state_dict().items() if 'num_batches' not in k}
     data = save_tensors(sd, metadata={'hwr_nb': json.dumps(meta, ensure_ascii=False).encode('utf-8', 'backslashreplace').decode()})
@@ -599,4 +599,6 @@ def load_model(
     if not all(v.isfinite().all() for v in sd.values()): no('weights that are not numbers; it is damaged.')
     if any((v < 0).any() for k, v in sd.items() if k.endswith('running_var')): no('variances below 0; it is damaged.')
     net.load_state_dict(sd | {k: torch.tensor(0) for k in net.state_dict() if k not in want}, assign=True)
+    now = normalization(a['height'])
+    if (made := meta.get('normalization', now)) != now: warnings.warn(f'{path} was trained on ink images of another kind ({str(made)[:120]}) than this version makes ({now}): it reads worse with them; train it again.')        # older files say nothing of it
     return net.eval(), cs, meta

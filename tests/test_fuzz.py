@@ -88,7 +88,7 @@ def test_models_of_noise(file, data): take_in(file, data)
 
 values = st.recursive(st.none() | st.booleans() | st.integers() | st.sampled_from([0, -1, 2**31, 10**400, 1e308, float('nan'), float('inf'), '', 'a', '\x1b[31m', '\ud800']) | st.text(max_size=5),
                       lambda v: st.lists(v, max_size=4) | st.dictionaries(st.sampled_from(['n_classes', 'height', 'dims', 'hidden', 'layers', 'drop', 'chars', 'name', 'a', 'b', 'phase']), v, max_size=5), max_leaves=8)
-KEYS = [('format',), ('architecture',), ('args',), ('charset',), ('calibration',), ('provenance',), ('height',), *(('args', k) for k in ('n_classes', 'height', 'dims', 'hidden', 'layers', 'drop', 'speller')),
+KEYS = [('format',), ('architecture',), ('args',), ('charset',), ('calibration',), ('provenance',), ('normalization',), *(('args', k) for k in ('n_classes', 'height', 'dims', 'hidden', 'layers', 'drop', 'speller')),
         ('charset', 'chars'), ('charset', 'name'), ('calibration', 'a'), ('calibration', 'b'), ('provenance', 'phase')]
 
 def rewrite(raw, f):
