@@ -4,7 +4,7 @@
     python scripts/make_base.py FONTS --out base-latin.safetensors --charset latin [--resume]
 
 FONTS is a folder of more handwriting fonts beside the shipped ones: for the first four phases 175 files, then 295, the other 120 from the npm packages named in scripts/more_fonts.txt (all under the SIL Open Font License or the
-Apache License 2.0; the families of `HELD_OUT` are never trained on). The first phase learns English from the shipped fonts, the later ones go on with those of FONTS; after the third they are in the charset asked for, with the words
+Apache License 2.0; the families of all of them stand in the header of the models, `Recognizer.load('base').provenance['fonts']`; those of `HELD_OUT` are never trained on). The first phase learns English from the shipped fonts, the later ones go on with those of FONTS; after the third they are in the charset asked for, with the words
 `WordDistribution.expected` of it (for `latin` English, French, German, Spanish and Italian alike). The models that ship share the first three phases, were made on two cores, all but the last four phases without bfloat16 units (the later phases of each on one core), and while
 the library grew: the first phase was stopped at 38 minutes of a 70-minute schedule, the first two saw ink images before they had an even pace, the second trained on one held-out family under another spelling, and only from the fifth on are joins, dots
 and even strokes drawn as `SynthStyle` has them now (the fifth of `base` without `loose_marks` and with fewer ruled lines). The phases without `SHALLOW` have three residual blocks in the second stage instead of one; of the first hour of those the first 33 minutes (and all of the

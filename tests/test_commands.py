@@ -8,7 +8,7 @@ from conftest import LETTERS, base, call, env, needs_base
 OPTIONS = dict(
     demo='--data --minutes --out', corpus='--out --kind --max-words --wordfreq', synth='--out --n --seed --start --words --fonts --charset --workers --sheet',
     pretrain='--out --words --fonts --charset --minutes --steps --seed --resume --device',
-    selftrain='--model --unlabeled --out --minutes --rounds --words --labeled --seed --resume --device', eval='--model --labeled --json --lexicon --fast',
+    selftrain='--model --unlabeled --out --minutes --rounds --words --labeled --corrections --seed --resume --device', eval='--model --labeled --json --lexicon --fast',
     read='--model --out --format --lexicon --fast')
 
 @pytest.mark.parametrize('name', OPTIONS)
@@ -197,6 +197,16 @@ def test_selftrain_leaves_a_model_and_its_records(hwr, small, parrot, tmp_path):
     assert len(rows)==24 and {len(r) for r in rows}=={5} and {r[1] for r in rows}=={'a'}
     json.loads((run/'report.json').read_text())
     assert len(hwr('read', small.crops, '--model', out).stdout.splitlines())==24
+
+def test_selftrain_believes_corrections(hwr, small, parrot, tmp_path):
+    out, fixed = tmp_path/'mine.safetensors', tmp_path/'corrections.tsv'
+    names = sorted(p.name for p in small.crops.glob('*.png'))
+    fixed.write_text(f'{names[2]}\tae\tcorrected\n{names[5]}\ta\tjunk\n{names[7]}\ta\tskipped\n')
+    hwr('selftrain', '--model', parrot, '--unlabeled', small.crops, '--out', out, '--minutes', .05, '--rounds', 2, '--words', small.words, '--corrections', fixed)
+    rows = {l.split('\t')[0]: l.split('\t')[1:] for l in (tmp_path/'mine.run'/'pseudo_labels'/'round-1.tsv').read_text().splitlines()}
+    assert (rows[names[2]][0], *rows[names[2]][2:], rows[names[5]][3])==('ae', '1', 'corrected', 'junk') and rows[names[7]][3] not in ('corrected', 'junk')
+    report = json.loads((tmp_path/'mine.run'/'report.json').read_text())
+    assert (report['settings']['corrections'], report['settings']['junk'])==(1, 1) and any('1 were marked as junk' in s for s in report['saw'])
 
 def sha(*parts):
     "As notebook 09 says: the first 16 digits of SHA-256, each part followed by a zero byte"
