@@ -2,7 +2,7 @@
 
     python scripts/measure_models.py base DATA/gw/labeled DATA/iam_ondb/labeled [--words words.tsv]
 
-`greedy` is one look read greedily by CTC alone (`--fast`), and again with the list. `looks` is five looks without the speller: nothing of a language but what the network took from its words. `unknown` counts the words that the list does not hold: how many there are, their CER and how many are read wrong, without the list and with it.
+`greedy` is one look read greedily by CTC alone (`--fast`), and again with the list. `looks` is five looks without the speller: nothing of a language but what the network took from its words. `unknown` counts the words that the list does not hold: how many there are, their CER and how many are read wrong, without the list and with it. `fails` counts what is read wrong.
 """
 import argparse
 import json
@@ -25,6 +25,11 @@ def looks_alone(model, folder):
     r = rec.evaluate(WordImages(folder))
     return dict(cer=r.cer, wer=r.wer)
 
+def failures(report, most=12):
+    "Where it fails, without a crop or a word of the set: the commonest confusions (written, read, how often), and (length, words, CER)"
+    pairs = [(a, b, n) for (a, b), n in report.confusions().most_common() if a != b][:most]
+    return dict(confusions=pairs, by_length=[(k, int(n), round(float(c), 4)) for k, n, c in report.by_length()[['length', 'n', 'cer']].itertuples(index=False)])
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('model'); p.add_argument('sets', nargs='+', type=Path); p.add_argument('--words', help='word list; default: shipped English')
@@ -33,7 +38,7 @@ def main():
     for s in a.sets:
         full, fast = (rec.evaluate(WordImages(s), lexicon=words, fast=fast) for fast in (False, True))
         greedy = dict(cer=fast.cer, wer=fast.wer, cer_lexicon=fast.lexicon.cer, wer_lexicon=fast.lexicon.wer, unknown=unknown(fast, words))
-        d = {k: v for k, v in full.to_dict().items() if k != 'errors'} | dict(greedy=greedy, looks=looks_alone(a.model, s), unknown=unknown(full, words))
+        d = {k: v for k, v in full.to_dict().items() if k != 'errors'} | dict(greedy=greedy, looks=looks_alone(a.model, s), unknown=unknown(full, words), fails=failures(full))
         with atomic_write(Path(__file__).resolve().parent.parent/'nbs'/'results'/a.model/f'{s.parent.name}.json', 'w') as f: json.dump(d, f, indent=1); f.write('\n')
         print(f'{a.model} {s.parent.name}, five looks alone: CER {d["looks"]["cer"]:.1%}, WER {d["looks"]["wer"]:.1%}')
         for how, r, u in (('one look', fast, greedy['unknown']), ('five looks and the speller', full, d['unknown'])):
