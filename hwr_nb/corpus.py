@@ -105,7 +105,7 @@ def read_text(
 
 # %% ../nbs/01_corpus.ipynb #d7bfadd3
 _line_end = r'[-‐\u00ad¬][ \t]*\n[ \t]*'
-_broken = regex.compile(r'(?<![\p{L}\p{M}])([\p{L}\p{M}]++)'+_line_end+r'(?=([\p{L}\p{M}\p{Nd}]+))')
+_broken = regex.compile(r'(?<![\p{L}\p{M}-])((?:[\p{L}\p{M}]++-)*[\p{L}\p{M}]++)'+_line_end+r'(?=((?:[\p{L}\p{M}\p{Nd}]+-)*[\p{L}\p{M}\p{Nd}]+))')
 
 def join_lines(
     text:str, # running text, its lines ending in '\n'
@@ -117,7 +117,7 @@ def join_lines(
     seen = Counter(w for w in regex.findall(r'[\p{L}\p{M}]+(?:-[\p{L}\p{M}]+)*', text) if w in want)
     def f(m):
         a,b = m[1],m[2]
-        return f'{a}-' if not b[0].islower() or seen[f'{a}-{b}']>seen[a+b] else a
+        return f'{a}-' if b[0].isupper() or b[0].isdigit() or seen[f'{a}-{b}']>seen[a+b] else a
     return _broken.sub(f, text)
 
 # %% ../nbs/01_corpus.ipynb #83d2f6e5
@@ -145,6 +145,7 @@ class WordDistribution:
         if not (np.isfinite(counts).all() and (counts>0).all()): raise ValueError(f"{name} has a count that is not a positive number: leave such words out")
         bad = next((w for w in words if w.split()!=[w]), None)
         if bad is not None: raise ValueError(f"{name} has {bad!r}, which is not one word: remove empty words and spaces")
+        if float(np.asarray(counts, float).sum())>1e18: raise ValueError(f"{name} has counts of more than 1e18 in all: divide them by a number")
         if len(set(words))<len(words): raise ValueError(f"{name} has {Counter(words).most_common(1)[0][0]!r} more than once: add up its counts")
         order = np.argsort(-counts, kind='stable')
         self.words,self.counts,self.name,self.left_out = [words[i] for i in order],counts[order],name,left_out or {}
@@ -497,6 +498,7 @@ def from_wordfreq(cls:WordDistribution,
 )->WordDistribution: # the words with case and punctuation, counted as in a text of three million words
     "Words of a language that wordfreq knows; raises `ValueError` for another one"
     import wordfreq
+    if not (isinstance(n, int) and n>0): raise ValueError(f"the number of words is {n!r}, but must be a whole number above 0")
     if lang not in (known:=wordfreq.available_languages()): raise ValueError(f"wordfreq has no language {lang!r}: use one of {' '.join(sorted(known))}")
     own,rng,tokens = rates is not None or lang=='en',np.random.default_rng(seed),3_000_000
     rates = rates or case_punct_rates(cls.default())
@@ -789,8 +791,8 @@ class WordSampler:
     ):
         "Raises `ValueError` for shares that are no shares, or if numbers are wanted and the charset has no digits"
         self.shares,self.p_case,self.p_broken,self.p_enclosed = dict(p_ngram=p_ngram, p_number=p_number, p_char=p_char, p_short=p_short),p_case,p_broken,p_enclosed
-        if min(self.shares.values())<0 or sum(self.shares.values())>1:
-            raise ValueError(f"the shares are {self.shares}, but each must be 0 or more and their sum at most 1")
+        if not (all(0<=v<=1 for v in (*self.shares.values(), p_case, p_broken, p_enclosed)) and sum(self.shares.values())<=1 and power>=0 and max_len>=1):
+            raise ValueError(f"the shares are {self.shares}, but each must be 0 or more and their sum at most 1; the other probabilities lie from 0 to 1, `power` is 0 or more and `max_len` 1 or more")
         dist = WordDistribution.load(dist)
         self.charset = Charset(sorted({g for w in dist.words for g in graphemes(w) if _seen(g)}), dist.name) if charset is None else Charset.load(charset)
         self.dist,self.power,self.max_len = dist.restrict(self.charset, max_len),power,max_len

@@ -22,7 +22,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageChops, ImageFilter, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from .text import Charset, inked, nfc
+from .text import Charset, by_spreadsheet, inked, nfc, unquoted
 from .corpus import _check_size, _walk
 
 # %% ../nbs/04_data.ipynb #0f41201e
@@ -267,12 +267,8 @@ def read_labels(
     return rows
 
 def _unquoted(lines):
-    "The same lines of cells; where a spreadsheet has put each text with a comma or a quotation mark into quotation marks, without those"
-    odd = lambda c: ',' in c or '""' in c
-    quoted = lambda c: len(c) > 2 and c[0] == c[-1] == '"' and '"' not in c[1:-1].replace('""', '')
-    texts = [r[1].strip() for _, r in lines if len(r) > 1 and odd(r[1])]
-    if not texts or not all(map(quoted, texts)): return lines
-    return [(n, [c[1:-1].replace('""', '"') if odd(c) and quoted(c) else c for c in map(str.strip, r)]) for n, r in lines]
+    "The same lines of cells; where a spreadsheet has put texts into quotation marks, without those"
+    return [(n, unquoted(r)) for n, r in lines] if by_spreadsheet([r[1].strip() for _, r in lines if len(r) > 1]) else lines
 
 # %% ../nbs/04_data.ipynb #c818b439
 COLUMNS = ('file', 'filename', 'image', 'path'), ('text', 'label', 'transcription'), ('writer', 'document', 'group'), ('page',)
@@ -332,11 +328,15 @@ def respelled(
 class WordImages:
     "The crops of a folder, with texts where a label file gives them: `wi[i]` is a gray image and its text or None"
     def __init__(self,
-        folder,             # folder with images, or a list of image paths
+        folder,             # folder with images, or image paths, or another `WordImages`
         labels='auto',      # 'auto': labels.tsv or labels.csv in the folder if there; None: ignore labels; else a path
     ):
         self.texts, self.groups, self.pages = None, None, None
-        if isinstance(folder, (list, tuple)): self.folder, self.files = None, [Path(f) for f in folder]; return
+        if isinstance(folder, WordImages):
+            self.__dict__.update(folder.__dict__)
+            if labels is None: self.texts, self.groups, self.pages = None, None, None
+            return
+        if not isinstance(folder, (str, os.PathLike)): self.folder, self.files = None, [Path(f) for f in folder]; return
         self.folder = Path(folder)
         if labels == 'auto': labels = next((p for p in (self.folder/'labels.tsv', self.folder/'labels.csv') if p.is_file()), None)
         if labels is None: self.files = find_images(folder); return
@@ -397,6 +397,7 @@ class BucketStream(IterableDataset):
         share=(0, 1),   # (k, n): the words of the k-th of n processes that train together; `bs` is the batch of all, rounded up to a multiple of n
         stretch=0.,     # when shuffled, words are made wider or narrower by up to this share, anew at each use
     ):
+        if not (isinstance(bs, int) and bs > 0): raise ValueError(f'A batch of {bs!r} words: give a whole number above 0.')
         bs = -(-bs // share[1]) * share[1]
         self.source, self.charset, self.bs, self.shuffle, self.chunk, self.reuse = source, charset, bs, shuffle, chunk, reuse
         self.seed, self.start, self.height, self.share, self.stretch = seed, start, height, share, stretch
@@ -466,6 +467,8 @@ class WordDL(DataLoader):
         return islice(self._it, -start % len(self) if start else len(self))     # a resumed epoch ends where the one that was cut short would have
 
     def to(self, device): self.device = torch.device(device); return self
+    def one_batch(self): return next(iter(DataLoader(self.dataset, batch_size=None)))
+    def __getstate__(self): return self.__dict__ | dict(_it=None)       # what is being drawn stays here
 
     def show_batch(self,
         b=None,         # a batch; None: the first one, made anew, since training goes on with the next
@@ -473,7 +476,7 @@ class WordDL(DataLoader):
     ):                  # a Pillow picture
         "The first words of a batch as the network gets them, with their texts"
         from hwr_nb.synth import word_grid
-        x, w, y = b or next(iter(DataLoader(self.dataset, batch_size=None)))
+        x, w, y = b or self.one_batch()
         return word_grid([255 - x[i, 0, :, :w[i]].numpy() for i in range(min(max_n, len(x)))], 6, (150, 32), [self.charset.decode(t.tolist()) for t in y[:max_n]])
 
 # %% ../nbs/04_data.ipynb #8d04c23c

@@ -6,7 +6,7 @@
 __all__ = ['LARGEST', 'STYLES', 'Font', 'FontBook', 'measure_xheight', 'measure_stroke', 'guess_style', 'drawable', 'check_font']
 
 # %% ../nbs/02_fonts.ipynb #b0706a75
-import csv, io, os, unicodedata, warnings
+import csv, io, os, threading, unicodedata, warnings
 from bisect import bisect
 from collections import OrderedDict, Counter, defaultdict
 from dataclasses import dataclass, replace
@@ -24,16 +24,18 @@ from .corpus import _walk
 # %% ../nbs/02_fonts.ipynb #4dabb9e7
 class _LRU(OrderedDict):
     "Values with a cost each; above `limit` in total the least recently used go"
-    def __init__(self, limit): super().__init__(); self.limit, self.total = limit, 0
+    def __init__(self, limit): super().__init__(); self.limit, self.total, self.one = limit, 0, threading.RLock()
     def fetch(self, key, make):
         "The value of `key`; `make()` gives (value, cost) if it is not here"
-        if key in self: self.move_to_end(key); return self[key][0]
-        value,cost = self[key] = make()
-        self.total += cost
-        while self.total > self.limit and len(self) > 1: self.total -= self.popitem(last=False)[1][1]
-        return value
+        with self.one:
+            if key in self: self.move_to_end(key); return self[key][0]
+            value,cost = self[key] = make()
+            self.total += cost
+            while self.total > self.limit and len(self) > 1: self.total -= self.popitem(last=False)[1][1]
+            return value
     def forget(self, cond):
-        for k in [k for k in self if cond(k)]: self.total -= self.pop(k)[1]
+        with self.one:
+            for k in [k for k in self if cond(k)]: self.total -= self.pop(k)[1]
 
 # %% ../nbs/02_fonts.ipynb #7b8eb2be
 _unpacked, _faces = _LRU(64e6), _LRU(64e6)

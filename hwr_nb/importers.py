@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw
 
 from .corpus import _walk
 from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, one_picture, open_image, read_labels, respelled, upright
-from .text import inked, nfc
+from .text import as_cells, inked, nfc
 
 # %% ../nbs/14_importers.ipynb #157f12e4
 @dataclass
@@ -632,6 +632,7 @@ def write_words(
     "Write the crops of words, labels.tsv and left_out.tsv into `res.out`"
     taken, pages, used = {}, {}, set()
     field_ = lambda s: re.sub(r'\s+', ' ', s).strip()
+    rows = []
     with atomic_write(res.out/'labels.tsv', 'w') as lab, atomic_write(res.out/'left_out.tsv', 'w') as left:
         for w in words:
             if ids is not None and w.name:
@@ -644,9 +645,10 @@ def write_words(
             except ValueError as e: res.note(left, w.where, w.name, f'image that cannot be used: {e}'); continue
             name = crop_name(w.name, taken)
             im.save(res.out/name)
-            lab.write('\t'.join((name, w.text, field_(w.group), field_(w.page))) + '\n')
+            rows.append((name, w.text, field_(w.group), field_(w.page)))
             res.n += 1
         for i in sorted((ids or set()) - used): res.note(left, 'split', i, 'a name in the split that no word has')
+        lab.writelines('\t'.join((name, cell, *more)) + '\n' for (name, _, *more), cell in zip(rows, as_cells([t for _, t, *_ in rows])))
     if not labels: (res.out/'labels.tsv').unlink()
     if not res.left_out: (res.out/'left_out.tsv').unlink()
 

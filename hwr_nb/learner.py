@@ -349,6 +349,7 @@ def hwr_learner(
 ) -> HWRLearner:
     "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights. Raises `ValueError` for a model with other classes than the charset or of another height"
     charset = Charset.load(charset or dls.charset)
+    if charset.chars[:len(dls.charset)] != dls.charset.chars: raise ValueError(f'The loaders number the characters of their charset {dls.charset.name!r}, which are not the first of {charset.name!r}: make the loaders with `word_dls(..., charset=...)` of this one.')
     model = model or HTRNet(len(charset) + 1)
     if model.args['height'] != HEIGHT: raise ValueError(f'The model reads {model.args["height"]} rows, but words are drawn and crops are opened with {HEIGHT}: training needs height={HEIGHT}.')
     if model.args['n_classes'] != len(charset) + 1: raise ValueError(f'The model has {model.args["n_classes"]} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')

@@ -7,7 +7,7 @@ __all__ = ['UNSEEN', 'SIGNS', 'Reading', 'shipped_models', 'model_path', 'Recogn
            'drawn_over', 'SoftLexicon', 'with_rest']
 
 # %% ../nbs/11_recognize.ipynb #d95537c4
-import math, re, time
+import math, os, re, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
@@ -59,6 +59,7 @@ class Recognizer:
         provenance=None,    # dict: where the model comes from
         file=None,          # the file it was loaded from, for messages
     ):
+        if (n := getattr(net, 'args', {}).get('n_classes', len(charset) + 1)) != len(charset) + 1: raise ValueError(f'The network has {n} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
         self.net, self.charset, self.calibration, self.provenance, self.file = net.eval(), charset, calibration, provenance or {}, file
 
     @classmethod
@@ -103,7 +104,7 @@ def read_iter(self: Recognizer, items, lexicon=None, fast=False, block=512):
         good = [i for i, a in enumerate(inks) if a is not None]
         got = dict(zip(good, self.read_inks([inks[i] for i in good], lexicon, LOOKS[:1] if fast else LOOKS)))
         for i, it in enumerate(part):
-            path = str(it) if isinstance(it, (str, Path)) else ''
+            path = os.fspath(it) if isinstance(it, (str, os.PathLike)) else ''
             yield Reading(path, *got[i]) if i in got else Reading(path, '', 0., errors[i])
 
 @patch
@@ -123,16 +124,16 @@ def read_inks(self: Recognizer, inks, lexicon=None, looks=LOOKS[:1]):
 
 @patch
 def worded(self: Recognizer, inks, read, fast):
-    "What `predict` returns as (text, confidence); a blank crop is nothing to be sure of. Raises `ValueError` where it is no number"
+    "What `predict` returns as (text, confidence); in a blank crop nothing is read. Raises `ValueError` where it is no number"
     if not all(math.isfinite(p) for _, p in read): raise ValueError(f'{self.file or "The model"}: the scores it gives are not numbers; it is damaged, take another copy or train again.')
     cal = self.calibration.get('fast', self.calibration) if fast and self.calibration else self.calibration
-    return [(self.charset.decode(t), float(confidence(p, cal)) if a.any() else 0.) for a, (t, p) in zip(inks, read)]
+    return [(self.charset.decode(t), float(confidence(p, cal))) if a.any() else ('', 0.) for a, (t, p) in zip(inks, read)]
 
 # %% ../nbs/11_recognize.ipynb #50c0cbc6
 def as_items(items) -> list:
     "Whatever was given to read, as a list of paths and images"
     if isinstance(items, WordImages): return items.files
-    if isinstance(items, (str, Path)): return find_images(items) if Path(items).is_dir() else [items]
+    if isinstance(items, (str, os.PathLike)): return find_images(items) if Path(items).is_dir() else [items]
     return [items] if isinstance(items, (np.ndarray, Image.Image)) else list(items)
 
 def open_inks(
@@ -146,7 +147,7 @@ def open_inks(
         if stop and stop.is_set(): break
         try: inks.append(ink_image(it, height))
         except ValueError as e: inks.append(None); errors[i] = str(e)
-        except Exception as e: inks.append(None); errors[i] = f'{it if isinstance(it, (str, Path)) else type(it).__name__}: cannot be read ({type(e).__name__}: {e}).'
+        except Exception as e: inks.append(None); errors[i] = f'{it if isinstance(it, (str, os.PathLike)) else type(it).__name__}: cannot be read ({type(e).__name__}: {e}).'
     return inks, errors
 
 def opened(items, height, block):

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import ipywidgets as W
 from fastcore.basics import patch
+from filelock import FileLock
 from PIL import Image
 
 from .data import atomic_write, open_image, tsv
 from .recognize import Reading
-from .text import nfc
+from .text import inked
 
 # %% ../nbs/15_review.ipynb #9bcbd3af
 def untsv(
@@ -56,7 +57,7 @@ def doubts(
         if not f: raise ValueError(f'{where}a reading has no file name, so an answer could not be kept; read image files, not images in memory.')
         if any(0xd800 <= ord(ch) < 0xe000 for ch in f): odd.append(f); continue
         if f in out: raise ValueError(f'{where}{f!r} is named twice; give each crop once.')
-        try: out[f] = (f, nfc(str(t)), float(c))
+        try: out[f] = (f, inked(str(t)), float(c))
         except (TypeError, ValueError): raise ValueError(f'{where}the confidence of {f!r} is {c!r}, but must be a number from 0 to 1.') from None
         if not 0 <= out[f][2] <= 1: raise ValueError(f'{where}the confidence of {f!r} is {c}, but must lie between 0 and 1.')
     if odd: warnings.warn(f'{len(odd)} file names are not UTF-8, the first {odd[0]!r}, and are left out; rename the files to look at them.')
@@ -77,9 +78,9 @@ def read_corrections(
     rows = {}
     for n, (f, t, s) in table(path, ('file', 'text', 'state')):
         what = (f'the state is {s[:30]!r}, but must be one of {", ".join(STATES)}' if s not in STATES else 'the file name is missing' if not f else
-                f'{f!r} has a line already' if f in rows else f'{f!r} is {s} without a text' if s in STATES[:2] and not t.strip() else '')
+                f'{f!r} has a line already' if f in rows else f'{f!r} is {s} without a text' if s in STATES[:2] and not inked(t).strip() else '')
         if what: raise ValueError(f'{path}, line {n}: {what}; mend or delete this line.')
-        rows[f] = (nfc(t), s)
+        rows[f] = (inked(t), s)
     return rows
 
 def load_corrections(
@@ -133,10 +134,14 @@ def save(self: Review,
     state,      # one of `STATES`
 ):
     "Write the answer down, as the last line of the file. Raises `ValueError` where somebody else has changed the file"
-    if self._stamp() != self.stamp: raise ValueError(f'{self.path}: was changed by another page or program since it was read here; run this cell again to go on with what it holds now.')
-    rows = {f: r for f, r in self.rows.items() if f != file} | {file: (text, state)}
-    with atomic_write(self.path, 'w') as out: out.writelines(f'{tsv(f)}\t{tsv(t)}\t{s}\n' for f, (t, s) in rows.items())
-    self.rows, self.stamp = rows, self._stamp()
+    lock = FileLock(self.path.with_name(f'.{self.path.name}.lock'))
+    with lock:          # nobody else writes between the look and the writing
+        try:
+            if self._stamp() != self.stamp: raise ValueError(f'{self.path}: was changed by another page or program since it was read here; run this cell again to go on with what it holds now.')
+            rows = {f: r for f, r in self.rows.items() if f != file} | {file: (text, state)}
+            with atomic_write(self.path, 'w') as out: out.writelines(f'{tsv(f)}\t{tsv(t)}\t{s}\n' for f, (t, s) in rows.items())
+            self.rows, self.stamp = rows, self._stamp()
+        finally: Path(lock.lock_file).unlink(missing_ok=True)
 
 @patch
 def _answer(self: Review, text, state):
@@ -150,7 +155,7 @@ def draft(self: Review,
     "Keep a text that is being typed"
     if not self.done and text != self.text: self._answer(_clean(text), 'draft')
 
-def _clean(text): return nfc(text.encode('utf-8', 'replace').decode())
+def _clean(text): return inked(text.encode('utf-8', 'replace').decode())
 
 # %% ../nbs/15_review.ipynb #eeeafaa9
 @patch

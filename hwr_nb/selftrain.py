@@ -6,7 +6,7 @@
 __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FEWEST', 'LUCK', 'USES', 'SOUND', 'LOOKING',
            'PIECES', 'PER_MINUTE', 'SPELLING', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind', 'balance',
            'settle', 'each_of', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents',
-           'why_left', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'run_rounds', 'taught',
+           'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'run_rounds', 'taught',
            'learn_words', 'expected_words', 'lexicon_of', 'figures_of', 'without', 'load_crops', 'corrected',
            'measured', 'why_returned', 'finish_rounds']
 
@@ -202,11 +202,11 @@ def nearer(
 def rate(
     letters,        # [2, crops], as `nearer` returns them
 ) -> tuple:         # (letters of the first row for each of the second, its standard error)
-    "A rate over all crops, and how far chance may move it"
+    "A rate over all crops, and how far chance may move it: at least by a letter"
     d, n = letters
     total = max(n.sum(), 1)
     r = d.sum() / total
-    return float(r), float(np.sqrt(((d - r * n) ** 2).sum()) / total)
+    return float(r), float(max(np.sqrt(((d - r * n) ** 2).sum()), 1.) / total)      # of three words one letter says nothing, though no other differs
 
 # %% ../nbs/10_selftrain.ipynb #271cd38f
 def soundness(
@@ -242,6 +242,10 @@ USES = 150      # real words in the batches of a run of so many minutes, for eac
 SOUND = .1      # share of letters in sound readings of the model as it came, below which it is not let loose on an archive
 
 # %% ../nbs/10_selftrain.ipynb #a227fab6
+def enough(n):
+    "Raises `ValueError` for so many crops that are words, where they are too few to learn from"
+    if n < FEWEST: raise ValueError(f'{n} crops are too few to learn from; {FEWEST} are the least, 200 or more do well.')
+
 class PseudoLabels(Callback):
     "Rounds of self-training: each epoch labels the crops, keeps the surest and trains on them"
     order = 55      # after `Budget`
@@ -271,7 +275,7 @@ class PseudoLabels(Callback):
         self.trusted, self.junk = dict(trusted or {}), set(junk)
         free = np.array([i for i, n in enumerate(names) if n not in self.trusted and n not in self.junk], int)
         words_ = len(inks) - sum(n in self.junk for n in names)
-        if words_ < FEWEST: raise ValueError(f'{words_} crops are too few to learn from; {FEWEST} are the least, 200 or more do well.')
+        enough(words_)
         rng, wanted = np.random.default_rng(seed), int(np.clip(round(held_out * words_), max(3, min(60, words_ // 4)), 400))
         self.held[rng.permutation(free)[:wanted]] = True
         known = np.array([i for i, n in enumerate(names) if n in self.trusted], int)
@@ -478,7 +482,7 @@ def selftrain(
         opened = []
         if labeled is not None: once(lambda: opened.extend([t := WordImages(labeled), figures_of(t, rec.net.args['height'], say)]))       # in the first process
         test, measure = opened or (None, None)
-        trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say)
+        trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say); enough(len(names) - len(junk))
         was = once(lambda: Checkpoint(state, {}).read()['args']) if resume else {}
         some = sample(names, minutes, {*trusted, *junk}, seed, say, was.get('crops'))
         names, inks = [names[i] for i in some], [inks[i] for i in some]
@@ -499,7 +503,7 @@ PER_MINUTE = 500    # crops for each minute of a run, at most
 def allowed(minutes, steps, rounds, seed):
     "Raises `ValueError` for numbers that cannot be, before anything is done"
     if (minutes, steps) != (None, None): Budget(1., minutes, steps)
-    if rounds < 1 or seed < 0: raise ValueError(f'rounds must be 1 or more and seed 0 or more, not {rounds} and {seed}.')
+    if rounds < 1 or seed < 0 or rounds % 1 or seed % 1: raise ValueError(f'rounds must be 1 or more and seed 0 or more, both whole numbers, not {rounds} and {seed}.')
 
 def sample(
     names,          # of all crops
@@ -620,14 +624,16 @@ def load_crops(
     "Ink images of all crops that can be opened and hold ink. Raises `ValueError` if they are too few"
     from hwr_nb.recognize import open_inks
     wi = WordImages(folder, labels=None)
-    wi.files = without(wi.files, labeled, say)
+    once_each = {os.path.normpath(f): f for f in reversed(wi.files)}
+    if (n := len(wi.files) - len(once_each)): say(f'{n} of the {len(wi.files)} files are given once more; each is used once.')
+    wi.files = without([*once_each.values()][::-1], labeled, say)
     inks, errors = open_inks(wi.files, height)
     names = wi.names()
     bad = {names[i]: e for i, e in errors.items()} | {n: 'blank' for n, a in zip(names, inks) if a is not None and not a.any()}
     good = [(n, a) for n, a in zip(names, inks) if n not in bad]
     for n, e in list(bad.items())[:20]: say(f'left out {n}: {e}')
     if len(bad) > 20: say(f'left out {len(bad) - 20} more; report.json names them all')
-    where = folder if isinstance(folder, (str, Path)) else 'The files given'
+    where = wi.folder or 'The files given'
     if not names: raise ValueError(f'{where}: no crops to learn from.')
     if not good: raise ValueError(f'{where}: none of the {len(names)} images can be used; the first: {next(iter(bad.values()))}')
     if len(good) < FEWEST: raise ValueError(f'{where}: {len(good)} of {len(names)} images can be used, too few to learn from; {FEWEST} are the least, 200 or more do well.')
@@ -650,6 +656,7 @@ def corrected(
     find = lambda f: next((name[k] for k in (f, os.path.normpath(f), os.path.abspath(f), nfc(os.path.normpath(f))) if k in name), None)       # a Mac takes accents apart
     lost, width = [f for f in (*texts, *junk) if find(f) is None], {n: a.shape[1] for n, a in zip(names, inks)}
     said = {n: charset.clean(t) for f, t in texts.items() if (n := find(f)) is not None}
+    if none := [n for n, t in said.items() if not t.strip()]: say(f'{path}: the text of {none[0]!r} holds nothing that can be seen; it is not used'); said = {n: t for n, t in said.items() if n not in none}
     odd = {n: t for n, t in said.items() if not charset.covers(t)}
     long = {n: t for n, t in said.items() if n not in odd and not fits(charset.encode(t), width[n])}
     if lost: say(f'{path}: {len(lost)} of its files are not among the crops, the first {lost[0]!r}; they are not used')

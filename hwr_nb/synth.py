@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from filelock import FileLock, Timeout
 from PIL import Image, ImageDraw
 
-from .text import Charset
+from .text import Charset, as_cells
 from .corpus import WordDistribution, WordSampler, NgramModel, _write
 from .fonts import FontBook, _bitmap
 
@@ -499,4 +499,5 @@ def synth_folder(
         if (workers := min(workers, len(parts))) == 1: _start_drawing(synth, out); rows = [r for p in parts for r in _draw_files(p)]
         else:
             with ProcessPoolExecutor(workers, initializer=_start_drawing, initargs=(synth, out)) as ex: rows = [r for p in ex.map(_draw_files, parts) for r in p]
-        return _write(out / 'labels.tsv', (f'{name}\t{text}\n' for _, name, text in sorted(rows)))
+        rows.sort()
+        return _write(out / 'labels.tsv', (f'{name}\t{cell}\n' for (_, name, _), cell in zip(rows, as_cells([text for *_, text in rows]))))
