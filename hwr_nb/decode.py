@@ -54,7 +54,10 @@ class CharLM:
         at = {c:i for i,c in enumerate(ngram.chars)}
         self.cols = np.array([at[_end]]+[at.get(c[0], -1) for c in charset.chars])    # -1: the column of the unseen
         self.long = [i for i,c in enumerate(self.chars) if len(c)>1]                  # characters of several code points
-        self.at,self._row = at,lru_cache(size)(self._ask)
+        self.at,self.size,self._row = at,size,lru_cache(size)(self._ask)
+
+    def __getstate__(self): return {k:v for k,v in self.__dict__.items() if k!='_row'}       # what it remembers is not taken along
+    def __setstate__(self, d): self.__dict__.update(d); self._row = lru_cache(self.size)(self._ask)
 
     def _ask(self, ids):
         h = ''.join(self.chars[i] for i in ids)
