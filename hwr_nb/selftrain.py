@@ -241,11 +241,13 @@ LUCK = 1.5      # standard errors that may be luck
 USES = 150      # real words in the batches of a run of so many minutes, for each crop it may learn from: to learn the same few again and again is to learn them by heart
 SOUND = .1      # share of letters in sound readings of the model as it came, below which it is not let loose on an archive
 
-# %% ../nbs/10_selftrain.ipynb #a227fab6
 def enough(n):
     "Raises `ValueError` for so many crops that are words, where they are too few to learn from"
     if n < FEWEST: raise ValueError(f'{n} crops are too few to learn from; {FEWEST} are the least, 200 or more do well.')
 
+
+
+# %% ../nbs/10_selftrain.ipynb #a227fab6
 class PseudoLabels(Callback):
     "Rounds of self-training: each epoch labels the crops, keeps the surest and trains on them"
     order = 55      # after `Budget`
