@@ -339,7 +339,7 @@ def looser(
     for c in charset:
         base, *mark = unicodedata.normalize('NFD', c)
         if base.isalpha() and len(mark) == 1 and mark[0] in MARKS: out[c] = .6, tuple(nfc(base, m) for m in MARKS[mark[0]])
-    out = {c: (p, tuple(f for f in forms if not any(ord(x) > 127 and x in charset for x in f) and len(f) <= 2 - (ord(c) > 127))) for c, (p, forms) in out.items() if c in charset}
+    out = {c: (p, tuple(f for f in forms if not any(ord(x) > 127 and x in charset for x in f) and len(f) <= 1 + c.isascii())) for c, (p, forms) in out.items() if c in charset}
     return {c: v for c, v in out.items() if v[1]}
 
 # %% ../nbs/03_synth.ipynb #893b2560
