@@ -493,6 +493,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hwr_nb.model.predict': ('model.html#predict', 'hwr_nb/model.py'),
                               'hwr_nb.model.predict_batch': ('model.html#predict_batch', 'hwr_nb/model.py'),
                               'hwr_nb.model.read_header': ('model.html#read_header', 'hwr_nb/model.py'),
+                              'hwr_nb.model.same_classes': ('model.html#same_classes', 'hwr_nb/model.py'),
                               'hwr_nb.model.save_model': ('model.html#save_model', 'hwr_nb/model.py'),
                               'hwr_nb.model.scores_of': ('model.html#scores_of', 'hwr_nb/model.py'),
                               'hwr_nb.model.second_opinion': ('model.html#second_opinion', 'hwr_nb/model.py'),

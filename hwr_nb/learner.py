@@ -36,7 +36,7 @@ from .fonts import FontBook
 from .synth import SynthStyle, WordSynth, contact_sheet, synth_folder, word_grid
 from .data import HEIGHT, WordDL, WordImages, collate, column_mask, ink_image, open_image, read_labels, word_dls
 from .augment import BatchAugment
-from .model import HTRNet, bf16_pays, ctc_loss, greedy
+from .model import bf16_pays, ctc_loss, greedy, HTRNet, same_classes
 from .metrics import CER, WER, EvalReport, compare, evaluate
 from .parallel import first_only, largest, others, rank, world
 
@@ -352,7 +352,7 @@ def hwr_learner(
     if charset.chars[:len(dls.charset)] != dls.charset.chars: raise ValueError(f'The loaders number the characters of their charset {dls.charset.name!r}, which are not the first of {charset.name!r}: make the loaders with `word_dls(..., charset=...)` of this one.')
     model = model or HTRNet(len(charset) + 1)
     if model.args['height'] != HEIGHT: raise ValueError(f'The model reads {model.args["height"]} rows, but words are drawn and crops are opened with {HEIGHT}: training needs height={HEIGHT}.')
-    if model.args['n_classes'] != len(charset) + 1: raise ValueError(f'The model has {model.args["n_classes"]} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
+    same_classes(model, charset)
     cbs = [AugmentBatch(aug), Bf16(bf16), TwoThreads(), Clip(clip), GiveBack(), *([EMA(ema)] if ema else []), *L(cbs)]
     learn = HWRLearner(dls, model, loss_func=ctc_loss, metrics=[CER(), WER()], lr=lr, wd=wd, cbs=cbs,
                        opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)))

@@ -8,7 +8,7 @@ __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'SURE', 'TRUSTS', 'FORMAT', 'ConvB
            'forced_alignment', 'bf16_pays', 'folded', 'to_read', 'fit_of', 'log_posteriors', 'scores_of', 'glimpse',
            'trusted', 'options', 'spelled', 'sureness', 'likeliest', 'distinct', 'first_look', 'in_batches', 'views',
            'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust', 'calibrate', 'confidence',
-           'save_model', 'read_header', 'NoStart', 'load_model']
+           'same_classes', 'save_model', 'read_header', 'NoStart', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math, threading, warnings
@@ -543,6 +543,10 @@ def confidence(
 # %% ../nbs/06_model.ipynb #40f79bc1
 FORMAT = 7      # 1: before ink images had an even pace; 2: one residual block a stage; 3: no speller; 4: one that saw frames; 5: one without a table; 6: calibrated for log posteriors alone
 
+def same_classes(net, charset):
+    "Raises `ValueError` for a network with other classes than the characters of the charset and the blank"
+    if (n := getattr(net, 'args', {}).get('n_classes', len(charset) + 1)) != len(charset) + 1: raise ValueError(f'The network has {n} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
+
 def save_model(
     path,           # file to write, ends in .safetensors
     net: HTRNet,    # the network
@@ -556,7 +560,7 @@ def save_model(
     if path.suffix != '.safetensors': raise ValueError(f'A model file ends in .safetensors, {path.name!r} does not.')
     meta = dict(format=FORMAT, architecture='HTRNet', args=net.args, charset=dict(name=charset.name, chars=charset.chars), normalization=normalization(net.args['height']),
                 calibration=calibration, provenance=provenance or {})
-    if net.args['n_classes'] != len(charset) + 1: raise ValueError(f'The network has {net.args["n_classes"]} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
+    same_classes(net, charset)
     sd = {k: (v.half() if half and v.is_floating_point() else v).contiguous().cpu() for k, v in net.state_dict().items() if 'num_batches' not in k}
     if bad := [k for k, v in sd.items() if v.is_floating_point() and not v.isfinite().all()]: raise ValueError(f'{path}: {bad[0]} holds numbers that are none, or too large for 16 bits (`half=False` stores 32); the model is not saved.')
     data = save_tensors(sd, metadata={'hwr_nb': json.dumps(meta, ensure_ascii=False).encode('utf-8', 'backslashreplace').decode()})

@@ -22,7 +22,7 @@ from PIL import Image
 from .corpus import NgramModel, WordDistribution, broken, sample_number
 from .data import WordImages, find_images, ink_image
 from .decode import CharLM, beam_decode
-from .model import LOOKS, confidence, load_model, log_posteriors, predict, save_model
+from .model import LOOKS, confidence, load_model, log_posteriors, predict, same_classes, save_model
 from .parallel import mine, world, woven
 from .text import Charset, fold
 
@@ -59,7 +59,7 @@ class Recognizer:
         provenance=None,    # dict: where the model comes from
         file=None,          # the file it was loaded from, for messages
     ):
-        if (n := getattr(net, 'args', {}).get('n_classes', len(charset) + 1)) != len(charset) + 1: raise ValueError(f'The network has {n} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
+        same_classes(net, charset)
         self.net, self.charset, self.calibration, self.provenance, self.file = net.eval(), charset, calibration, provenance or {}, file
 
     @classmethod
