@@ -16,6 +16,7 @@ import copy, ctypes, importlib, math, os, sys, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ warnings.filterwarnings('ignore', category=FutureWarning, module='torch.jit')
 from fastcore.basics import patch
 from fastcore.foundation import L
 import fastai.callback.progress         # gives a `Learner` its `no_bar`
+import fastai.callback.schedule         # and its `fit_one_cycle` and `lr_find`
 from fastai.callback.core import Callback, CancelFitException, CancelStepException
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
@@ -36,7 +38,7 @@ from .fonts import FontBook
 from .synth import SynthStyle, WordSynth, contact_sheet, synth_folder, word_grid
 from .data import HEIGHT, WordDL, WordImages, collate, column_mask, ink_image, open_image, read_labels, word_dls
 from .augment import BatchAugment
-from .model import bf16_pays, ctc_loss, greedy, HTRNet, same_classes
+from .model import bf16_pays, ctc_loss, greedy, HTRNet, same_classes, save_model
 from .metrics import CER, WER, EvalReport, compare, evaluate
 from .parallel import first_only, largest, others, rank, world
 
@@ -294,6 +296,8 @@ class HWRLearner(Learner):
 
     def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, False)      # rank 0 measures alone: there is nothing to gather
 
+    def get_preds(self, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor, so `get_preds` has nothing to return: use `learn.predict(image)`, `learn.read_batch(batch)`, or `Recognizer` for whole folders.')
+
 # %% ../nbs/08_learner.ipynb #66642df9
 @patch
 def show_batch(self: HWRLearner,
@@ -312,6 +316,29 @@ def read_batch(self: HWRLearner,
     with torch.inference_mode(): pred = self.model(*(t.to(self.dls.device) for t in b[:2]))
     self.model.train(was)
     return [self.charset.decode(ids) for ids in greedy(pred)], pred
+
+@patch(as_prop=True)
+def averaged(self: HWRLearner):     # `HTRNet`
+    "The averaged weights, or those that are trained where none are kept"
+    if not (e := getattr(self, 'ema', None)): return bare(self.model)
+    e.follow()
+    return e.avg.module
+
+@patch
+def predict(self: HWRLearner,
+    image,      # anything `ink_image` takes
+) -> str:
+    "Read one image with the averaged weights, greedily"
+    was, self.model = self.model, self.averaged
+    try: return self.read_batch(collate([ink_image(image)]))[0][0]
+    finally: self.model = was
+
+@patch
+def export(self: HWRLearner,
+    fname='model.safetensors',  # the file, in the folder of the learner if the path is relative
+) -> Path:
+    "Save the averaged weights as a model file, for `Recognizer.load`. Raises `ValueError` for another ending"
+    return save_model(self.path/fname, self.averaged, self.charset)
 
 @patch
 def show_results(self: HWRLearner,

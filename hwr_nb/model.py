@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'SURE', 'TRUSTS', 'FORMAT', 'ConvBN', 'ResBlock', 'Stage', 'Turned', 'flip_within',
            'BiLSTM', 'buildable', 'HTRNet', 'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment',
-           'forced_alignment', 'bf16_pays', 'folded', 'to_read', 'fit_of', 'log_posteriors', 'scores_of', 'glimpse',
-           'trusted', 'options', 'spelled', 'sureness', 'likeliest', 'distinct', 'first_look', 'in_batches', 'views',
-           'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust', 'calibrate', 'confidence',
-           'same_classes', 'save_model', 'read_header', 'NoStart', 'load_model']
+           'forced_alignment', 'usable_device', 'bf16_pays', 'folded', 'to_read', 'fit_of', 'log_posteriors',
+           'scores_of', 'glimpse', 'trusted', 'options', 'spelled', 'sureness', 'likeliest', 'distinct', 'first_look',
+           'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
+           'calibrate', 'confidence', 'same_classes', 'save_model', 'read_header', 'NoStart', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math, threading, warnings
@@ -261,6 +261,13 @@ def forced_alignment(
     return [list(zip(at(b, 'left'), at(b, 'right'))) if ok[b] else None for b in range(B)]
 
 # %% ../nbs/06_model.ipynb #03ef8b6a
+def usable_device(
+    device,         # torch device or its name
+) -> torch.device:
+    "The device, once it has computed something. Raises `ValueError` for one that is not there"
+    try: d = torch.device(device); torch.zeros(1, device=d); return d
+    except (RuntimeError, AssertionError): raise ValueError(f'The device {device!r} is not available here; cpu always is.') from None
+
 def bf16_pays(
     device='cpu',   # torch device or its name
 ) -> bool:          # True where a forward pass in bfloat16 is faster than in float32

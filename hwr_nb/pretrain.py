@@ -21,7 +21,7 @@ from . import __version__
 from .corpus import WordDistribution
 from .data import BucketStream, atomic_write, collate
 from .learner import BatchAugment, Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, hwr_learner, in_step, interactive, word_dls
-from .model import LOOKS, MOST, best_trust, bf16_pays, calibrate, load_model, predict, save_model
+from .model import LOOKS, MOST, best_trust, bf16_pays, calibrate, load_model, predict, save_model, usable_device
 from .parallel import first_only, once, rank, world
 from .spell import lesson, word_batches
 
@@ -354,8 +354,7 @@ def pick_device(
     if device is None: device = 'cuda' if torch.cuda.is_available() else 'cpu'
     if str(device) == 'cuda' and world() > 1: device = f'cuda:{os.environ.get("LOCAL_RANK", 0)}'        # to each process its own
     if str(device).startswith('mps'): raise ValueError(f'The device {device!r} cannot compute the CTC loss that training needs; give cpu or cuda.')
-    try: d = torch.device(device); torch.zeros(1, device=d); return d
-    except (RuntimeError, AssertionError): raise ValueError(f'The device {device!r} is not available here; cpu always is.') from None
+    return usable_device(device)
 
 # %% ../nbs/09_pretrain.ipynb #d8573b93
 def first_weights(net, charset, init):

@@ -22,7 +22,7 @@ from PIL import Image
 from .corpus import NgramModel, WordDistribution, broken, sample_number
 from .data import WordImages, find_images, ink_image
 from .decode import CharLM, beam_decode
-from .model import LOOKS, confidence, load_model, log_posteriors, predict, same_classes, save_model
+from .model import LOOKS, confidence, load_model, log_posteriors, predict, same_classes, save_model, usable_device
 from .parallel import mine, world, woven
 from .text import Charset, fold
 
@@ -67,7 +67,8 @@ class Recognizer:
         name='base',    # a model file or the name of a shipped model
         device='cpu',   # where to compute
     ):
-        "Load a model. Raises `ValueError` saying what is wrong with the file"
+        "Load a model. Raises `ValueError` saying what is wrong with the file, or for a device that is not there"
+        device = usable_device(device)
         net, charset, meta = load_model(file := model_path(name))
         cal, prov = meta.get('calibration'), meta.get('provenance')
         fine = lambda c: isinstance(c, dict) and all(type(c.get(k)) in (int, float) and abs(c[k]) < 1e6 for k in 'ab')
