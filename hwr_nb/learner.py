@@ -317,6 +317,7 @@ def read_batch(self: HWRLearner,
     self.model.train(was)
     return [self.charset.decode(ids) for ids in greedy(pred)], pred
 
+# %% ../nbs/08_learner.ipynb #9fdf4090
 @patch(as_prop=True)
 def averaged(self: HWRLearner):     # `HTRNet`
     "The averaged weights, or those that are trained where none are kept"
@@ -340,6 +341,7 @@ def export(self: HWRLearner,
     "Save the averaged weights as a model file, for `Recognizer.load`. Raises `ValueError` for another ending"
     return save_model(self.path/fname, self.averaged, self.charset)
 
+# %% ../nbs/08_learner.ipynb #9b098942
 @patch
 def show_results(self: HWRLearner,
     ds_idx=1,   # loader: 1 valid, 0 train

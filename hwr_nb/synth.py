@@ -400,7 +400,7 @@ def _written(self: WordSynth, rng, text, font):
     if 'ſ' in font.chars: return long_s(text, ('all', 'first', 'double')[int(rng.integers(3))])
     return long_s(text, 'double', 'f') if 'f' in font.chars else text
 
-
+# %% ../nbs/03_synth.ipynb #b3c779a2
 @patch
 def _hasty(self: WordSynth, rng, text, font):
     "The strokes of a hasty pen and the signs it wrote"
