@@ -60,19 +60,31 @@ def _check_unpacked(data):
         size += len(unpack.process(packed[k:k+64]))
         if size > LARGEST: raise ValueError(f'it unpacks to more than the {LARGEST >> 20} MB allowed for a font')
 
+def _unhinted(tt):
+    "Take out the programs that fit the letters of a TrueType font to the grid; a line that forbids them keeps FreeType from fitting by itself"
+    from fontTools.ttLib import newTable
+    from fontTools.ttLib.tables.ttProgram import Program
+    if 'glyf' not in tt: return
+    for table in ('fpgm', 'prep', 'cvt ', 'cvar', 'hdmx', 'VDMX', 'LTSH'):
+        if table in tt: del tt[table]
+    tt['prep'] = newTable('prep'); tt['prep'].program = Program()
+    tt['prep'].program.fromBytecode(bytes([0xb1, 1, 1, 0x8e] + 2 * [0xb0, 0, 0x21]))     # push 1 1, INSTCTRL: no programs of glyphs; push 0, POP, twice: shorter ones pass for none
+
 def _unpack(path):
+    from fontTools.ttLib import TTFont
     data,out = Path(path).read_bytes(), io.BytesIO()
-    if data[:4] == b'wOF2':
-        from fontTools.ttLib import TTFont
-        _check_unpacked(data)
-        f = TTFont(io.BytesIO(data), recalcBBoxes=False, recalcTimestamp=False)
-        f.flavor = None
-        f.save(out, reorderTables=None)
+    packed = data[:4] == b'wOF2'
+    if packed: _check_unpacked(data)
+    if packed or data[:4] in (b'\0\1\0\0', b'true'):
+        tt = TTFont(io.BytesIO(data), recalcBBoxes=False, recalcTimestamp=False)
+        _unhinted(tt)
+        tt.flavor = None
+        tt.save(out, reorderTables=None)
         data = out.getvalue()
     return data, len(data)
 
 def _sfnt(path):
-    "The bytes of the font at `path` as a plain TrueType or OpenType file"
+    "The bytes of the font at `path` as a plain TrueType or OpenType file, without hints"
     return _unpacked.fetch(path, lambda: _unpack(path))
 
 def _forget(path):
@@ -106,9 +118,8 @@ class Font:
 
 # %% ../nbs/02_fonts.ipynb #5c4c7d87
 def _open(path, px, layout=None):
-    "A face: a plain font straight from its file, an unpacked one from memory"
-    with open(path, 'rb') as f: packed = f.read(4) == b'wOF2'
-    return ImageFont.truetype(io.BytesIO(_sfnt(path)) if packed else path, px, layout_engine=_layout() if layout is None else layout)
+    "A face, from memory"
+    return ImageFont.truetype(io.BytesIO(_sfnt(path)), px, layout_engine=_layout() if layout is None else layout)
 
 @patch
 def pil(self:Font,

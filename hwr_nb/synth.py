@@ -92,6 +92,12 @@ def typeset(
     try: return _tight(_bitmap(font.pil(font.px_for_xheight(XH)), text), 0)
     except ValueError: raise ValueError(f'Font {font.path} draws nothing for {text!r}; leave it out or choose other words.') from None
 
+def _padded(a, top, bottom, left, right):
+    "`a` with zeros around it (`np.pad` takes ten times as long for so little)"
+    (h, w), out = a.shape, np.zeros((a.shape[0] + top + bottom, a.shape[1] + left + right), a.dtype)
+    out[top:top+h, left:left+w] = a
+    return out
+
 def _tight(ink, level):
     "The part of `ink` that has strokes darker than `level`"
     x, y, w, h = cv2.boundingRect((ink > level).view(np.uint8)) if ink.size else (0, 0, 0, 0)
@@ -148,8 +154,9 @@ def spaced(
 ) -> np.ndarray:        # uint8 [h, w'], the word upright, with other joins
     "Draw out or press together what lies between the letters"
     h, w = a.shape
-    ys, xs = np.nonzero(a > 90)
-    n = np.bincount((xs + lean * ys).astype(int), minlength=math.ceil(w + lean * h))
+    ink = (a > 90).view(np.uint8)
+    if lean: ink = cv2.warpAffine(ink, np.array([[1., lean, 0.], [0., 1., 0.]]), (math.ceil(w + lean * h), h), flags=cv2.INTER_NEAREST)
+    n = cv2.reduce(ink, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
     if not n.any(): return a
     some = np.sort(n[n > 0])
     thin = n <= 1.35 * some[len(some) // 4]
@@ -167,7 +174,7 @@ def loose_marks(
     rng,                # random generator
 ) -> np.ndarray:        # uint8 [h', w'], the same, with room above
     "Move dots and accents, each in its own way, mostly to the right; flatten or turn them a little"
-    a = np.pad(a, ((5, 0), (0, 8)))
+    a = _padded(a, 5, 0, 0, 8)
     n, parts, boxes, _ = cv2.connectedComponentsWithStats((a > 60).astype(np.uint8), connectivity=4)
     boxes = [(x, y, x + w, y + h) for x, y, w, h, _ in boxes.tolist()]
     tall, out = [b for b in boxes[1:] if b[3] - b[1] > .7 * XH], a.copy()
@@ -192,12 +199,12 @@ def barred(
     stems: list,        # columns of the stems to cross, at the base line, from left to right
     base: float,        # row of the base line
     rng,                # random generator
+    thick=2.,           # of the font's strokes, pixels
     lean=0.,            # shear of the letters
 ) -> np.ndarray:        # uint8 [h', w'], the same with bars
     "Cross the stems, each with a bar of its own or two near ones with one"
     side, above = round(2.2 * XH), max(0, math.ceil(1.9 * XH - base)) + 4
-    out, gaps, k = np.pad(a, ((above, 0), (side, side))), np.diff([*stems, math.inf]), 0
-    thick = 2 * float(np.quantile(near[near > .5], .7)) if ((near := cv2.distanceTransform((a > 90).astype(np.uint8), cv2.DIST_L2, 3)) > .5).any() else 2.
+    out, gaps, k = _padded(a, above, 0, side, side), np.diff([*stems, math.inf]), 0
     while k < len(stems):
         both = gaps[k] < 1.3 * XH and rng.random() < .6
         high, slope = XH * rng.uniform(.85, 1.55), rng.normal(.06, .12)
@@ -230,6 +237,10 @@ def stroke(
 
 GRAIN = np.random.default_rng(0).standard_normal(1 << 18, dtype=np.float32)     # each scan takes another part of it
 
+def _draws(rng, *ranges):
+    "A number from each range, all at once"
+    return [lo + (hi - lo) * x for (lo, hi), x in zip(ranges, rng.random(len(ranges)).tolist())]
+
 def _ramp(rng, w, amount):
     "A slow curve over `w` columns between 1-amount and 1"
     return (1 - amount * np.interp(np.arange(w) * (3 / max(w - 1, 1)), (0, 1, 2, 3), rng.random(4))).astype(np.float32)
@@ -240,17 +251,15 @@ def scan(
     rng,                # random generator
 ) -> np.ndarray:        # uint8 [h, w], the gray scan
     "Lay ink on paper and scan it"
-    u = lambda r: rng.uniform(*r)
     h, w = ink.shape
     if rng.random() < style.p_clean: return (255 - 255 * ink).astype(np.uint8)
-    paper = u(style.paper)
-    dark = min(u(style.ink), paper - 60)
-    tone = paper + np.arange(w, dtype=np.float32) * np.float32(u(style.shade) * (1 if rng.random() < .5 else -1) / max(w - 1, 1))
-    gray = tone - ink * (_ramp(rng, w, u(style.fade)) * (tone - dark))
-    b = u(style.blur)
+    paper, dark, shade, fade, b, noise = _draws(rng, style.paper, style.ink, style.shade, style.fade, style.blur, style.noise)
+    dark = min(dark, paper - 60)
+    tone = paper + np.arange(w, dtype=np.float32) * np.float32(shade * (1 if rng.random() < .5 else -1) / max(w - 1, 1))
+    gray = tone - ink * (_ramp(rng, w, fade) * (tone - dark))
     if b > .3: gray = cv2.sepFilter2D(gray, -1, k := np.array([b, 1, b]) / (1 + 2 * b), k)
     grain = GRAIN[(at := int(rng.integers(len(GRAIN) - h * w))):at + h * w].reshape(h, w) if h * w < len(GRAIN) else np.resize(GRAIN, (h, w))
-    gray += grain * np.float32(u(style.noise))
+    gray += grain * np.float32(noise)
     return np.clip(gray, 0, 255, out=gray).astype(np.uint8)
 
 # %% ../nbs/03_synth.ipynb #23adfdea
@@ -299,14 +308,14 @@ def crop(
     rng,                # random generator
 ) -> np.ndarray:        # float32 [h', w'], strokes with paper around them
     "Paper around the word as a segmenter leaves it, at times with lines or strokes of its neighbors"
-    margins, chance = rng.uniform(style.margin[0], style.margin[1], 4) * xh, rng.random(6) < (style.p_tall, style.p_cut, style.p_beside, style.p_neighbor, style.p_ruled, style.p_lined)
-    tall, cut, side, neighbor, ruled, line = chance.tolist()
+    margins = rng.uniform(style.margin[0], style.margin[1], 4) * xh
+    tall, cut, side, neighbor, ruled, line = [x < p for x, p in zip(rng.random(6).tolist(), (style.p_tall, style.p_cut, style.p_beside, style.p_neighbor, style.p_ruled, style.p_lined))]
     if tall: margins[2:] = rng.uniform(0, 1.2, 2) * xh
     if cut: ink, margins[:] = trimmed(ink, xh, rng), 0
     own, (h, w) = ink, ink.shape
     if side: ink, where = beside(ink, xh, rng); margins[where] = 0
     l, r, t, b = margins.astype(int)
-    out = np.pad(ink, ((t, b), (l, r)))
+    out = _padded(ink, t, b, l, r)
     rows, cols = out.shape
     if neighbor:
         k = int(np.clip(rows * rng.uniform(.05, .2), 1, max(1, h // 2)))
@@ -345,10 +354,9 @@ class WordSynth:
         if i < 0 or i >= self.n: raise IndexError(f'Word {i} of {self.n}: words are numbered from 0 to {self.n - 1}.')
         rng = np.random.default_rng((self.seed, int(i)))
         text, im, leans, s = *self._typeset(rng, self._loose(int(i))), self.style
-        u = lambda r: rng.uniform(*r)
-        xh = u(s.xheight)
-        im = shape(im, xh / XH, u(s.stretch), u(s.slant) + leans, u(s.rotation))
-        ink = stroke(im, u(s.pen) * min(1, xh / XH), u(s.weight), u(s.edge), u(s.even))
+        xh, stretch, slant, rotation, pen, *cut = _draws(rng, s.xheight, s.stretch, s.slant, s.rotation, s.pen, s.weight, s.edge, s.even)
+        im = shape(im, xh / XH, stretch, slant + leans, rotation)
+        ink = stroke(im, pen * min(1, xh / XH), *cut)
         return scan(crop(_tight(ink, .15), xh, s, rng), s, rng), text
 
 # %% ../nbs/03_synth.ipynb #fa2e2f5f
@@ -409,7 +417,7 @@ def _hasty(self: WordSynth, rng, text, font):
     face, at = font.pil(font.px_for_xheight(XH)), [k for k, c in enumerate(signs) if c == 't']
     signs = signs.replace('t', 'l')
     left, top, *_ = face.getbbox(signs, anchor='ls')
-    return barred(typeset(font, signs), [face.getlength(signs[:k]) + face.getlength('l') / 2 - left for k in at], -top, rng, lean(font)), signs
+    return barred(typeset(font, signs), [face.getlength(signs[:k]) + face.getlength('l') / 2 - left for k in at], -top, rng, font.stroke * XH, lean(font)), signs
 
 @patch
 def _parted(self: WordSynth, rng, text, font):
