@@ -220,6 +220,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hwr_nb.fonts.Font.draws': ('fonts.html#font.draws', 'hwr_nb/fonts.py'),
                               'hwr_nb.fonts.Font.pil': ('fonts.html#font.pil', 'hwr_nb/fonts.py'),
                               'hwr_nb.fonts.Font.px_for_xheight': ('fonts.html#font.px_for_xheight', 'hwr_nb/fonts.py'),
+                              'hwr_nb.fonts.Font.varied': ('fonts.html#font.varied', 'hwr_nb/fonts.py'),
                               'hwr_nb.fonts.FontBook': ('fonts.html#fontbook', 'hwr_nb/fonts.py'),
                               'hwr_nb.fonts.FontBook.__getitem__': ('fonts.html#fontbook.__getitem__', 'hwr_nb/fonts.py'),
                               'hwr_nb.fonts.FontBook.__init__': ('fonts.html#fontbook.__init__', 'hwr_nb/fonts.py'),

@@ -114,12 +114,16 @@ class Font:
     stroke: float          # stroke width as a fraction of the x-height: .03 is a hairline, .3 a marker
     chars: frozenset       # characters that leave ink of their own; single code points, NFC
     weight: float = 1.     # probability of being picked in its book
+    axes: tuple = ()       # (lowest, highest) on each axis of a variable font, in its order
+    at: tuple = ()         # where on its axes it is drawn; (): where its maker put it
     def __repr__(self): return f'Font({self.family!r}, {Path(self.path).name}, {self.style}, {len(self.chars)} characters)'
 
 # %% ../nbs/02_fonts.ipynb #5c4c7d87
-def _open(path, px, layout=None):
+def _open(path, px, layout=None, at=()):
     "A face, from memory"
-    return ImageFont.truetype(io.BytesIO(_sfnt(path)), px, layout_engine=_layout() if layout is None else layout)
+    face = ImageFont.truetype(io.BytesIO(_sfnt(path)), px, layout_engine=_layout() if layout is None else layout)
+    if at: face.set_variation_by_axes(list(at))
+    return face
 
 @patch
 def pil(self:Font,
@@ -128,7 +132,17 @@ def pil(self:Font,
     "The font opened at `px` pixels. Raises ValueError for a size out of range, OSError if the file is gone"
     if not 0 < px <= 2000: raise ValueError(f'a font size is above 0 and at most 2000 pixels, not {px}')
     # a face of an unpacked font holds a copy of its bytes, and FreeType some 20 kB of its own
-    return _faces.fetch((self.path, px), lambda: (_open(self.path, px), 20_000 + os.path.getsize(self.path)*2))
+    return _faces.fetch((self.path, px, self.at), lambda: (_open(self.path, px, at=self.at), 20_000 + os.path.getsize(self.path)*2))
+
+
+@patch
+def varied(self:Font,
+        rng:np.random.Generator, # source of randomness; asked only by a variable font
+    )->Font: # itself, or a variable font at the beginning, middle or end of each of its axes
+    "A hand varies, and so does a font that can: its weight, or how high and how wide it jumps"
+    if not self.axes: return self
+    at = tuple(lo+(hi-lo)*k/2 for (lo,hi),k in zip(self.axes, rng.integers(0, 3, len(self.axes)).tolist()))
+    return self.__dict__.setdefault('_varied', {}).setdefault(at, replace(self, at=at))
 
 # %% ../nbs/02_fonts.ipynb #2bafb396
 @patch
@@ -306,7 +320,8 @@ def default(cls:FontBook,
     "The shipped fonts; `scripts/make_fonts.py` has checked them, so nothing is opened here"
     d = Path(str(files('hwr_nb')/'data'/'fonts'))
     with open(d/'fonts.csv', encoding='utf-8', newline='') as f:
-        fonts = [Font(str(d/r['file']), r['family'], r['style'], float(r['xheight_em']), float(r['stroke']), frozenset(r['chars']))
+        fonts = [Font(str(d/r['file']), r['family'], r['style'], float(r['xheight_em']), float(r['stroke']), frozenset(r['chars']),
+                      axes=tuple(tuple(map(float, a.split())) for a in r['axes'].split(';') if a))
                  for r in csv.DictReader(f)]
     return cls(fonts, style_weights, name='shipped fonts')
 
@@ -416,6 +431,7 @@ def check_font(
     try:
         tt = TTFont(io.BytesIO(_sfnt(path)), lazy=True)
         cmap, family = tt.getBestCmap() or {}, _family(tt, path)
+        axes = tuple((a.minValue, a.maxValue) for a in tt['fvar'].axes) if 'fvar' in tt else ()
         face = _open(path, 64, ImageFont.Layout.BASIC)
         chars = drawable(face, _candidates(cmap) | {c for c in ''.join(wanted) if ord(c) in cmap})
         row.update(missing=''.join(c for c in wanted if not set(c) <= chars), reason=_fault(face, cmap, chars, wanted, min_cover))
@@ -426,7 +442,7 @@ def check_font(
     # fontTools raises almost anything on a damaged file, struct.error and AssertionError included
     except Exception as e: return None, {**row, 'reason': f'cannot be opened: {str(e) or type(e).__name__}'}
     finally: _forget(path)
-    return Font(path, family, style, x, stroke, chars), {**row, 'used':True}
+    return Font(path, family, style, x, stroke, chars, axes=axes), {**row, 'used':True}
 
 # %% ../nbs/02_fonts.ipynb #94726763
 @patch(cls_method=True)

@@ -390,7 +390,7 @@ def _typeset(self: WordSynth, rng, loose=None):
         text = self.words(rng)
         try:
             if odd := self.charset.outside(text): raise ValueError(f'{text!r} has {" ".join(odd)}, which the charset {self.charset.name!r} lacks; give a sampler of words that it can write')
-            font = self.fonts.pick(rng, text)
+            font = self.fonts.pick(rng, text).varied(rng)
             signs = self._written(rng, text, font)
             im, signs = self._hasty(loose, signs, font) if loose else (typeset(font, signs), signs)
             old, parted = rng.random() >= s.p_joins, len(signs) > len(text)

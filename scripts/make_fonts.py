@@ -12,7 +12,7 @@ from fontTools.ttLib import TTFont
 from fontTools.ttLib.woff2 import WOFF2FlavorData
 from hwr_nb.fonts import check_font
 
-COLS = 'file family style xheight_em stroke chars license reserved renamed source'.split()
+COLS = 'file family style xheight_em stroke axes chars license reserved renamed source'.split()
 
 def reserved(tt, license):
     "Reserved font names a copyright statement declares; the license's own definition of the term does not count"
@@ -86,7 +86,7 @@ def main(
         (out/'licenses'/f'{stem}.txt').write_text(license, encoding='utf-8')
         font, row = check_font(str(path), 'en')
         if font is None: raise SystemExit(f"{r['file']} cannot ship: {row['reason']}")
-        rows.append(dict(file=path.name, family=family, style=r['style'], xheight_em=font.xheight_em, stroke=font.stroke,
+        rows.append(dict(file=path.name, family=family, style=r['style'], xheight_em=font.xheight_em, stroke=font.stroke, axes=';'.join(f'{lo:g} {hi:g}' for lo,hi in font.axes),
             chars=''.join(sorted(font.chars)), license=r['licence'], reserved='yes' if res and not family.startswith('HWR') else '',
             renamed='yes' if family.startswith('HWR') else '', source=source))
         print(f"{path.name:32} {path.stat().st_size:7} bytes, {len(font.chars)} characters" + (f", lacks {row['missing']}" if row['missing'] else ''))
