@@ -60,6 +60,7 @@ def _check_unpacked(data):
         size += len(unpack.process(packed[k:k+64]))
         if size > LARGEST: raise ValueError(f'it unpacks to more than the {LARGEST >> 20} MB allowed for a font')
 
+# %% ../nbs/02_fonts.ipynb #15c5f1b1
 def _unhinted(tt):
     "Take out the programs that fit the letters of a TrueType font to the grid; a line that forbids them keeps FreeType from fitting by itself"
     from fontTools.ttLib import newTable
