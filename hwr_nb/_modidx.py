@@ -140,6 +140,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.data.column_mask': ('data.html#column_mask', 'hwr_nb/data.py'),
                              'hwr_nb.data.find_images': ('data.html#find_images', 'hwr_nb/data.py'),
                              'hwr_nb.data.framed': ('data.html#framed', 'hwr_nb/data.py'),
+                             'hwr_nb.data.hung_up': ('data.html#hung_up', 'hwr_nb/data.py'),
                              'hwr_nb.data.ink_image': ('data.html#ink_image', 'hwr_nb/data.py'),
                              'hwr_nb.data.ink_map': ('data.html#ink_map', 'hwr_nb/data.py'),
                              'hwr_nb.data.normalization': ('data.html#normalization', 'hwr_nb/data.py'),

@@ -7,10 +7,10 @@ __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MA
            'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'brightest', 'ink_map',
            'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'atomic_write', 'tsv', 'Label',
            'read_labels', 'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream',
-           'WordDL', 'word_dls']
+           'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
-import csv, io, os
+import csv, io, os, sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -452,10 +452,15 @@ def shuffled(self: BucketStream, items, c):
         for j in rng.permutation(self.chunk): yield self.batch_of([(stretched(items[k][0], by[k]), items[k][1]) for k in order[j * bs:(j + 1) * bs]])
 
 # %% ../nbs/04_data.ipynb #6b9a38bd
+def hung_up(_):
+    "In a process that draws: a reader that has hung up, as one does that is stopped, is no error to print"
+    usual = sys.excepthook
+    sys.excepthook = lambda kind, e, tb: None if issubclass(kind, (ConnectionError, EOFError)) else usual(kind, e, tb)
+
 class WordDL(DataLoader):
     "Batches `(ink, widths, targets)` of a `BucketStream`, made in a process of their own where `workers` is 1 or more"
     def __init__(self, stream, workers=0):
-        super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, generator=torch.Generator())    # the global one stays for dropout
+        super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, worker_init_fn=hung_up, generator=torch.Generator())    # the global one stays for dropout
         self.n_inp, self.charset, self.bs, self.n, self._it = 2, stream.charset, stream.bs, stream.n * stream.bs, None
 
     def __len__(self): return self.dataset.n
