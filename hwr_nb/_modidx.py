@@ -743,7 +743,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hwr_nb.synth._claimed': ('synth.html#_claimed', 'hwr_nb/synth.py'),
                               'hwr_nb.synth._draw_files': ('synth.html#_draw_files', 'hwr_nb/synth.py'),
                               'hwr_nb.synth._draws': ('synth.html#_draws', 'hwr_nb/synth.py'),
-                              'hwr_nb.synth._padded': ('synth.html#_padded', 'hwr_nb/synth.py'),
                               'hwr_nb.synth._ramp': ('synth.html#_ramp', 'hwr_nb/synth.py'),
                               'hwr_nb.synth._save_png': ('synth.html#_save_png', 'hwr_nb/synth.py'),
                               'hwr_nb.synth._start_drawing': ('synth.html#_start_drawing', 'hwr_nb/synth.py'),
