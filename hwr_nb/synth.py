@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LEAST', 'XH', 'MARKED', 'GRAIN', 'LOOSE', 'P_BARS', 'P_ENDS', 'MARKS', 'MOST_FILES', 'SynthStyle', 'typeset',
-           'long_s', 'shape', 'lean', 'spaced', 'loose_marks', 'barred', 'flourished', 'stroke', 'scan', 'trimmed',
-           'beside', 'lined', 'crop', 'WordSynth', 'looser', 'word_sampler', 'word_grid', 'contact_sheet',
+           'long_s', 'shape', 'lean', 'spaced', 'loose_marks', 'barred', 'flourished', 'stroke', 'worn', 'scan',
+           'trimmed', 'beside', 'lined', 'crop', 'WordSynth', 'looser', 'word_sampler', 'word_grid', 'contact_sheet',
            'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
@@ -60,6 +60,7 @@ class SynthStyle:
     p_lined: float = .05            # probability of a line drawn with the pen, mostly under the word, at times through it
     p_long_s: float = .08           # probability that inner s are written as long s (ſ), or the first of two
     p_loose: float = .35            # probability of a word by a pen that may part or simplify letters and accents (`looser`) cross a t at will (`barred`) and draw the ends out (`flourished`)
+    p_worn: float = .12             # probability of a sheet that time has told on, or a picture stored too small (`worn`): the other side shows through, a stain, JPEG
     p_clean: float = .15            # probability of a binary-looking crop: black ink, white paper, no noise
 
     def __post_init__(self):
@@ -80,7 +81,7 @@ def narrow(self: SynthStyle,
     def cut(r):
         lo = rng.uniform(r[0], r[1] - (w := (r[1] - r[0]) * share))
         return (float(lo), float(lo + w))
-    return SynthStyle(**{k: v if k.startswith('p_') else cut(v) for k, v in asdict(self).items()} | dict(p_clean=0., p_ruled=0., p_loose=0.))
+    return SynthStyle(**{k: v if k.startswith('p_') else cut(v) for k, v in asdict(self).items()} | dict(p_clean=0., p_ruled=0., p_loose=0., p_worn=0.))
 
 # %% ../nbs/03_synth.ipynb #7fa9e06c
 XH = 18.   # x-height in pixels at which words are typeset before they are bent into shape
@@ -264,6 +265,23 @@ def _ramp(rng, w, amount):
     "A slow curve over `w` columns between 1-amount and 1"
     return (1 - amount * np.interp(np.arange(w) * (3 / max(w - 1, 1)), (0, 1, 2, 3), rng.random(4))).astype(np.float32)
 
+def worn(
+    a: np.ndarray,      # uint8 [h, w], a gray scan
+    rng,                # random generator
+) -> np.ndarray:        # uint8 [h, w], with one to three of them
+    "The other side's writing shows through, something was spilled, and the picture was stored as a small JPEG"
+    (h, w), kinds = a.shape, rng.random(3) < .45
+    if not kinds.any(): kinds[int(rng.integers(3))] = True
+    through, stain, jpeg = kinds.tolist()
+    if through:
+        back = cv2.GaussianBlur(np.roll(cv2.subtract(int(np.median(a)), a)[:, ::-1], (int(rng.integers(h)), int(rng.integers(w))), (0, 1)), (0, 0), rng.uniform(.8, 2.))
+        a = cv2.subtract(a, cv2.convertScaleAbs(back, alpha=rng.uniform(.15, .4)))
+    if stain:
+        (x, y), (rx, ry) = rng.random(2) * (w, h), h * rng.uniform(.3, 1.5, 2)
+        spot = cv2.ellipse(np.zeros((h, w), np.uint8), (int(x), int(y)), (max(1, int(rx)), max(1, int(ry))), 0, 0, 360, int(rng.integers(15, 70)), -1)
+        a = cv2.subtract(a, cv2.blur(spot, (k := 2 * int(h * rng.uniform(.02, .3)) + 1, k)))
+    return cv2.imdecode(cv2.imencode('.jpg', a, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(12, 60))))[1], cv2.IMREAD_GRAYSCALE) if jpeg else a
+
 def scan(
     ink: np.ndarray,    # float32 [h, w], 0 paper to 1 full ink
     style: SynthStyle,  # ranges of ink, fade, paper, shade, noise and blur
@@ -279,7 +297,8 @@ def scan(
     if b > .3: gray = cv2.sepFilter2D(gray, -1, k := np.array([b, 1, b]) / (1 + 2 * b), k)
     grain = GRAIN[(at := int(rng.integers(len(GRAIN) - h * w))):at + h * w].reshape(h, w) if h * w < len(GRAIN) else np.resize(GRAIN, (h, w))
     gray += grain * np.float32(noise)
-    return np.clip(gray, 0, 255, out=gray).astype(np.uint8)
+    gray = np.clip(gray, 0, 255, out=gray).astype(np.uint8)
+    return worn(gray, rng) if rng.random() < style.p_worn else gray
 
 # %% ../nbs/03_synth.ipynb #23adfdea
 def trimmed(
