@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEAST', 'XH', 'MARKED', 'GRAIN', 'LOOSE', 'P_BARS', 'P_ENDS', 'MARKS', 'MOST_FILES', 'SynthStyle', 'typeset',
-           'long_s', 'shape', 'lean', 'spaced', 'loose_marks', 'barred', 'flourished', 'stroke', 'worn', 'scan',
+           'long_s', 'shape', 'lean', 'spaced', 'loose_marks', 'barred', 'flourished', 'stroke', 'scan', 'worn',
            'trimmed', 'beside', 'lined', 'crop', 'WordSynth', 'looser', 'word_sampler', 'word_grid', 'contact_sheet',
            'synth_folder']
 
@@ -265,23 +265,6 @@ def _ramp(rng, w, amount):
     "A slow curve over `w` columns between 1-amount and 1"
     return (1 - amount * np.interp(np.arange(w) * (3 / max(w - 1, 1)), (0, 1, 2, 3), rng.random(4))).astype(np.float32)
 
-def worn(
-    a: np.ndarray,      # uint8 [h, w], a gray scan
-    rng,                # random generator
-) -> np.ndarray:        # uint8 [h, w], with one to three of them
-    "The other side's writing shows through, something was spilled, and the picture was stored as a small JPEG"
-    (h, w), kinds = a.shape, rng.random(3) < .45
-    if not kinds.any(): kinds[int(rng.integers(3))] = True
-    through, stain, jpeg = kinds.tolist()
-    if through:
-        back = cv2.GaussianBlur(np.roll(cv2.subtract(int(np.median(a)), a)[:, ::-1], (int(rng.integers(h)), int(rng.integers(w))), (0, 1)), (0, 0), rng.uniform(.8, 2.))
-        a = cv2.subtract(a, cv2.convertScaleAbs(back, alpha=rng.uniform(.15, .4)))
-    if stain:
-        (x, y), (rx, ry) = rng.random(2) * (w, h), h * rng.uniform(.3, 1.5, 2)
-        spot = cv2.ellipse(np.zeros((h, w), np.uint8), (int(x), int(y)), (max(1, int(rx)), max(1, int(ry))), 0, 0, 360, int(rng.integers(15, 70)), -1)
-        a = cv2.subtract(a, cv2.blur(spot, (k := 2 * int(h * rng.uniform(.02, .3)) + 1, k)))
-    return cv2.imdecode(cv2.imencode('.jpg', a, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(12, 60))))[1], cv2.IMREAD_GRAYSCALE) if jpeg else a
-
 def scan(
     ink: np.ndarray,    # float32 [h, w], 0 paper to 1 full ink
     style: SynthStyle,  # ranges of ink, fade, paper, shade, noise and blur
@@ -299,6 +282,24 @@ def scan(
     gray += grain * np.float32(noise)
     gray = np.clip(gray, 0, 255, out=gray).astype(np.uint8)
     return worn(gray, rng) if rng.random() < style.p_worn else gray
+
+# %% ../nbs/03_synth.ipynb #a9b11804
+def worn(
+    a: np.ndarray,      # uint8 [h, w], a gray scan
+    rng,                # random generator
+) -> np.ndarray:        # uint8 [h, w], with one to three of them
+    "The other side's writing shows through, something was spilled, and the picture was stored as a small JPEG"
+    (h, w), kinds = a.shape, rng.random(3) < .45
+    if not kinds.any(): kinds[int(rng.integers(3))] = True
+    through, stain, jpeg = kinds.tolist()
+    if through:
+        back = cv2.GaussianBlur(np.roll(cv2.subtract(int(np.median(a)), a)[:, ::-1], (int(rng.integers(h)), int(rng.integers(w))), (0, 1)), (0, 0), rng.uniform(.8, 2.))
+        a = cv2.subtract(a, cv2.convertScaleAbs(back, alpha=rng.uniform(.15, .4)))
+    if stain:
+        (x, y), (rx, ry) = rng.random(2) * (w, h), h * rng.uniform(.3, 1.5, 2)
+        spot = cv2.ellipse(np.zeros((h, w), np.uint8), (int(x), int(y)), (max(1, int(rx)), max(1, int(ry))), 0, 0, 360, int(rng.integers(15, 70)), -1)
+        a = cv2.subtract(a, cv2.blur(spot, (k := 2 * int(h * rng.uniform(.02, .3)) + 1, k)))
+    return cv2.imdecode(cv2.imencode('.jpg', a, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(12, 60))))[1], cv2.IMREAD_GRAYSCALE) if jpeg else a
 
 # %% ../nbs/03_synth.ipynb #23adfdea
 def trimmed(
