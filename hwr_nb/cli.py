@@ -366,6 +366,7 @@ def hwr_read(
 @command
 def hwr_demo(
     data:Path=None,     # folder (or .tar of one) with unlabeled/ and, where some crops are transcribed, labeled/; default: a simulated archive
+    model:str='base',   # model to start from: a file, base (English) or base-latin (Western European)
     minutes:amount=4,   # how long to self-train
     out:Path='hwr-demo', # folder to make, with the report and all files
     debug:bool=False,   # show where an error comes from
@@ -373,5 +374,5 @@ def hwr_demo(
     "Adapt a recognizer to handwriting nobody transcribed, measure it, and write a report with pictures"
     alone()
     from hwr_nb.demo import demo
-    page = demo(data=data, minutes=minutes, out=out, say=progress, failed=(failed := []))
+    page = demo(data=data, model=model, minutes=minutes, out=out, say=progress, failed=(failed := []))
     if failed: raise ValueError(f'{len(failed):,} crops could not be opened; {page} names them')

@@ -519,7 +519,7 @@ def demo(
                 if (out/BEFORE).exists(): say(f'The results of the demo before are in {out/BEFORE}.')
                 say('A new demo begins anew. To go on with this one: ' + shlex.join(map(str, go_on)))
             raise
-        s.settings = dict(command=shlex.join(['hwr-demo', *([] if data is None else ['--data', str(data)]), '--minutes', f'{minutes:g}', '--out', str(out)]))
+        s.settings = dict(command=shlex.join(['hwr-demo', *([] if data is None else ['--data', str(data)]), *([] if model == 'base' else ['--model', str(model)]), '--minutes', f'{minutes:g}', '--out', str(out)]))
         told(s, out/'adapted.safetensors', unl, lab, say)
         if failed is not None: failed += s.left_out
         return _tell_end(s, html_report(s, out/'report.html'), time.monotonic() - t0, say)

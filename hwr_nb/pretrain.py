@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HELD_OUT', 'ROOM', 'LESSON', 'AUGMENT', 'training_fonts', 'word_sources', 'sha', 'made', 'provenance', 'run_dir',
            'run_place', 'spared', 'append_history', 'Checkpoint', 'budget_of', 'History', 'pretrain', 'pick_device',
-           'first_weights', 'fit_until', 'worn', 'set_trust', 'held_out', 'finish']
+           'first_weights', 'fit_until', 'distorted', 'set_trust', 'held_out', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
 import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, shlex, shutil, signal, sys, threading, time, unicodedata, warnings
@@ -386,7 +386,7 @@ def fit_until(learn, ckpt, say=print, resume=False):
 def _nothing(): yield
 
 # %% ../nbs/09_pretrain.ipynb #2d18eeb1
-def worn(
+def distorted(
     inks,           # list of uint8 [height, w]
     strength=1.2,   # of `BatchAugment`
     seed=0,         # of the distortions
@@ -402,10 +402,10 @@ def set_trust(
     valid,          # `WordSynth` in held-out fonts
     charset,        # `Charset` of both
 ) -> tuple:         # (ink images, class numbers of their texts, trust or None): the words as drawn
-    "Let words that nobody trained on, half of them worn more than the others, say how far to trust the speller"
+    "Let words that nobody trained on, half of them distorted more than the others, say how far to trust the speller"
     stream = BucketStream(valid, charset)
     inks, texts = zip(*(stream.sample(i) for i in range(len(valid))))
-    return inks, texts, best_trust(net, worn(inks[::2], 1.2) + worn(inks[1::2], 1.6), texts[::2] + texts[1::2]) if net.speller else None
+    return inks, texts, best_trust(net, distorted(inks[::2], 1.2) + distorted(inks[1::2], 1.6), texts[::2] + texts[1::2]) if net.speller else None
 
 def held_out(net, valid, charset):
     "As `set_trust`, but it returns a dict for the provenance, with the share read wrong, and the calibration: how sure a reading can be"

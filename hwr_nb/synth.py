@@ -59,7 +59,7 @@ class SynthStyle:
     p_cut: float = .06              # probability of a crop that cuts a little of the word away at each side
     p_lined: float = .05            # probability of a line drawn with the pen, mostly under the word, at times through it
     p_long_s: float = .08           # probability that inner s are written as long s (ſ), or the first of two
-    p_loose: float = .35            # probability of a word by a pen that may part or simplify letters and accents (`looser`) cross a t at will (`barred`) and draw the ends out (`flourished`)
+    p_loose: float = .35            # probability of a hasty pen, which may part or simplify letters and accents (`looser`), cross a t anywhere (`barred`) and lead long strokes into and out of the word (`flourished`)
     p_worn: float = .12             # probability of a sheet that time has told on, or a picture stored too small (`worn`): the other side shows through, a stain, JPEG
     p_clean: float = .15            # probability of a binary-looking crop: black ink, white paper, no noise
 
