@@ -214,6 +214,7 @@ def hwr_pretrain(
     if minutes and steps: raise UsageError('give --minutes or --steps, not both')
     from hwr_nb.pretrain import Charset, pretrain
     charset = Charset.load(charset)
+    file_to_write(out)
     rec = pretrain(out, words, _book(fonts, charset), charset, minutes=minutes, steps=steps, seed=seed, resume=resume, device=device, say=progress)
     progress(f'{out}: {rec}')
 
@@ -265,8 +266,8 @@ def hwr_eval(
     file_to_write(json, model, lexicon, labeled/'labels.tsv', labeled/'labels.csv', *words.files)
     report = rec.evaluate(words, lexicon=_lexicon(lexicon, rec.charset), fast=fast)
     report.provenance |= dict(model=str(model), model_hash=sha(model_path(model).read_bytes()))
-    if json: report.to_json(json)
     print(report)
+    if json: report.to_json(json)
     for line in _beyond(rec.charset, words): say(line)
     if bad := report.errors: raise ValueError(f'{len(bad):,} of {len(words):,} could not be opened and count as read wrong; the first: {next(iter(bad.values()))}')
 

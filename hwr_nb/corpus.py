@@ -96,12 +96,15 @@ def read_text(
     "The text of a file; raises `FileNotFoundError`, or `ValueError` as `decode_text` does"
     cut = 'cut it into several files in a folder, and give the folder'
     if str(path)=='-':
+        if sys.stdin is None: raise ValueError("standard input is closed: give a file, or send the text with | or <")
         if len(data:=sys.stdin.buffer.read(MAX_TEXT+1))>MAX_TEXT: _too_much('standard input', cut)
         return decode_text(data, 'standard input', encoding)
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f"no text file {str(path)!r}: give an existing file, a folder of .txt files, or '-'")
+    if not path.exists() or path.is_dir(): raise FileNotFoundError(f"no text file {str(path)!r}: give an existing file, a folder of .txt files, or '-'")
     _check_size(path, cut)
-    return decode_text(path.read_bytes(), str(path), encoding)
+    with open(path, 'rb') as f: data = f.read(MAX_TEXT+1)        # a pipe has no size
+    if len(data)>MAX_TEXT: _too_much(path, cut)
+    return decode_text(data, str(path), encoding)
 
 # %% ../nbs/01_corpus.ipynb #d7bfadd3
 _line_end = r'[-‐\u00ad¬][ \t]*\n[ \t]*'
@@ -256,7 +259,7 @@ def _counted(path):
     with open(path, encoding='utf-8-sig', errors='replace') as f: head = f.read(1<<16)
     if len(head)==1<<16: head = head[:head.rfind('\n')+1]
     some = [l for l in head.split('\n')[:100] if l.strip()]
-    return sum(regex.fullmatch(r'\S+[\t,;] *[\d.]+(e[-+]?\d+)?\s*|\s*\d+\s+\p{L}\S*\s*', l, regex.I) is not None for l in some)>len(some)/2       # a heading, a damaged line, or a list of another form is for `from_tsv` to name
+    return sum(regex.fullmatch(r'\S+(?:[\t,;] *| +)[\d.]+(e[-+]?\d+)?\s*|\s*\d+\s+\p{L}\S*\s*', l, regex.I) is not None for l in some)>len(some)/2       # a heading, a damaged line, or a list of another form is for `from_tsv` to name
 
 def _count(path, encoding):
     "How often each word of a text occurs, and which of them are too long to be words"
@@ -542,7 +545,8 @@ def written_with(
     import wordfreq
     cs,out = Charset.load(charset),[]
     for lang in sorted(wordfreq.available_languages()):
-        words = list(itertools.islice(wordfreq.get_frequency_dict(lang, 'small'), 1000))
+        words = [w for w in itertools.islice(wordfreq.get_frequency_dict(lang, 'small'), 1000) if any(map(str.isalpha, w)) and not any(map(str.isdigit, w))]
+        if len(own := [w for w in words if not w.isascii()])>len(words)/2: words = own      # English words are frequent everywhere
         if sum(not cs.outside(w) for w in words) >= .98*len(words): out.append(lang)
     return out
 

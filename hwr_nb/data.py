@@ -10,7 +10,7 @@ __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MA
            'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
-import csv, io, os, sys
+import csv, io, os, shutil, sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -72,12 +72,12 @@ def _grey(im):
     "Pillow image of any mode as 'L'; what is transparent is paper"
     if im.mode.startswith('I') or im.mode == 'F':
         a = np.nan_to_num(np.asarray(im).astype(np.float32), nan=0.)
-        top = next((t for t in ((1,) if im.mode == 'F' else ()) + DEPTHS if a.max() <= t), DEPTHS[-1])
+        top = 1 if im.mode == 'F' and a.max() <= 2 else next((t for t in DEPTHS if a.max() <= t), DEPTHS[-1])        # interpolation overshoots 1
         return Image.fromarray((a.clip(0, top) * (255 / top)).astype(np.uint8))
     if 'transparency' in im.info or im.mode in ('RGBA', 'LA', 'PA'):
         cover, im = (a := im.convert('RGBA')).getchannel('A'), Image.alpha_composite(Image.new('RGBA', im.size, 'white'), a)
         if _flat(im.convert('L')) and not _flat(cover): return ImageOps.invert(cover)       # white ink on nothing
-    return im.convert('L')
+    return im.getchannel('L') if im.mode == 'LAB' else im.convert('L')
 def _flat(im): lo, hi = im.getextrema(); return hi - lo < 8
 
 # %% ../nbs/04_data.ipynb #9f0488f7
@@ -216,6 +216,7 @@ def atomic_write(
         with open(tmp, mode, **kw) as f:
             yield f
             f.flush(); os.fsync(f.fileno())
+        with suppress(OSError): shutil.copymode(path, tmp)       # what was private stays so
         os.replace(tmp, path)
         _sync(path.parent)
     except OSError as e:

@@ -12,11 +12,11 @@ from datetime import timedelta
 # %% ../nbs/07b_parallel.ipynb #7e670141
 def rank() -> int:
     "Number of this process, from 0; 0 when it runs alone"
-    return int(os.environ.get('RANK', 0))
+    return int(os.environ.get('RANK') or 0)
 
 def world() -> int:
     "How many processes a launcher has started; 1 when it runs alone"
-    return int(os.environ.get('WORLD_SIZE', 1))
+    return int(os.environ.get('WORLD_SIZE') or 1)
 
 def others():
     "torch.distributed, with all processes met. They are patient: one may measure for hours while the others wait"

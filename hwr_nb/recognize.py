@@ -121,7 +121,7 @@ def read_together(self: Recognizer, items, lexicon=None, fast=False, block=2048)
 def read_inks(self: Recognizer, inks, lexicon=None, looks=LOOKS[:1]):
     "(text, confidence) of ink images; one look at each unless more are asked for"
     read = predict(self.net, inks, lexicon=lexicon, looks=looks)
-    return self.worded(inks, read[1] if lexicon else read, not lexicon and len(looks) == 1)
+    return self.worded(inks, read[1] if lexicon else read, len(looks) == 1)
 
 @patch
 def worded(self: Recognizer, inks, read, fast):

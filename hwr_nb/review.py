@@ -8,6 +8,7 @@ __all__ = ['STATES', 'MARKS', 'untsv', 'table', 'doubts', 'read_corrections', 'l
 
 # %% ../nbs/15_review.ipynb #33a5f91b
 import html, io, re, time, warnings
+from contextlib import suppress
 from pathlib import Path
 
 import ipywidgets as W
@@ -141,7 +142,8 @@ def save(self: Review,
             rows = {f: r for f, r in self.rows.items() if f != file} | {file: (text, state)}
             with atomic_write(self.path, 'w') as out: out.writelines(f'{tsv(f)}\t{tsv(t)}\t{s}\n' for f, (t, s) in rows.items())
             self.rows, self.stamp = rows, self._stamp()
-        finally: Path(lock.lock_file).unlink(missing_ok=True)
+        finally:
+            with suppress(OSError): Path(lock.lock_file).unlink()        # Windows removes it by itself
 
 @patch
 def _answer(self: Review, text, state):

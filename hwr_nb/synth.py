@@ -539,8 +539,8 @@ def _claimed(out):
     "Hold a folder to draw into: new, empty, or half drawn by a run that was stopped, whose pictures go. Raises `ValueError` where it is not one's own"
     mark, no = out/'.drawing', lambda why: ValueError(f'{out} {why}; name a new one, so that nothing of yours is overwritten.')
     if out.exists() and (not out.is_dir() or any(out.iterdir()) and not mark.is_file()): raise no('is not an empty folder')
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(mark)
+    out.mkdir(parents=True, exist_ok=True); mark.touch()
+    lock = FileLock(out/'.drawing.lock')       # not the mark itself: Windows removes a lock's file
     try: lock.acquire(timeout=0)
     except Timeout: raise no('is being drawn into by another process') from None
     try:
@@ -549,6 +549,7 @@ def _claimed(out):
         yield
     finally:
         lock.release()
+        with suppress(OSError): Path(lock.lock_file).unlink()
         if (out/'labels.tsv').exists() or not any(out.glob('word-*.png')):
             with suppress(OSError): mark.unlink()
 

@@ -46,8 +46,8 @@ def by_spreadsheet(
     texts:list, # cells, without the space around them
 )->bool: # whether a spreadsheet has put each text with a comma or a quotation mark into quotation marks
     "Whether quotation marks are to be taken off"
-    odd = [c for c in texts if _odd(c)]
-    return bool(odd) and all(map(_quoted, odd))
+    odd = [c for c in texts if _odd(c) or '"' in c and not (len(c) > 2 and c[0] == c[-1] == '"')]      # a bare mark shows that nobody quoted
+    return any(map(_odd, odd)) and all(map(_quoted, odd))
 
 def unquoted(
     cells:list, # of one line
@@ -196,7 +196,8 @@ def load(cls:Charset,
     s = str(x)
     if s in _named: return cls.named(s)
     if isinstance(x, Path) or os.path.isfile(s): return _charset_file(cls, Path(s))
-    if regex.search(r'\.\w{1,4}$|.[/\\]', s) and not regex.search(r'\s', s) and len(s)<256 and (len(set(s))<len(s) or regex.search(r'\w{2}\.\w{2,4}$', s)):
+    if len(s)<256 and (regex.match(r'(\.{1,2}|~|[A-Za-z]:)?[/\\]\w', s) or regex.search(r'\w\.\w{1,4}$', s) and regex.search(r'\s', s) or
+                       regex.search(r'\.\w{1,4}$|.[/\\]', s) and not regex.search(r'\s', s) and (len(set(s))<len(s) or regex.search(r'\w{2}\.\w{2,4}$', s))):
         raise FileNotFoundError(f"no charset file {s!r}: give an existing file, 'en', 'latin', or each character once")
     near = difflib.get_close_matches(s.lower(), _named, 1, .6) or [n for n in _named if s.lower().startswith(n)]
     if s.isalpha() and len(s)<=12 and near:
