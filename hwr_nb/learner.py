@@ -15,7 +15,7 @@ __all__ = ['AugmentBatch', 'Bf16', 'bare', 'EMA', 'lr_share', 'Budget', 'StepSee
 import copy, ctypes, importlib, math, os, sys, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +23,11 @@ import torch
 warnings.filterwarnings('ignore', category=FutureWarning, module='torch.jit')
 from fastcore.basics import patch
 from fastcore.foundation import L
+from fastcore.imports import noop
 import fastai.callback.progress         # gives a `Learner` its `no_bar`
 import fastai.callback.schedule         # and its `fit_one_cycle` and `lr_find`
 from fastai.callback.core import Callback, CancelFitException, CancelStepException
-from fastai.learner import Learner
+from fastai.learner import Learner, join_path_file
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import to_detach
 from torch.nn.parallel import DistributedDataParallel
@@ -38,7 +39,7 @@ from .fonts import FontBook
 from .synth import SynthStyle, WordSynth, contact_sheet, synth_folder, word_grid
 from .data import HEIGHT, WordDL, WordImages, collate, column_mask, ink_image, open_image, read_labels, word_dls
 from .augment import BatchAugment
-from .model import bf16_pays, ctc_loss, greedy, HTRNet, same_classes, save_model
+from .model import bf16_pays, ctc_loss, greedy, HTRNet, same_classes, save_model, Seen
 from .metrics import CER, WER, EvalReport, compare, evaluate
 from .parallel import first_only, largest, others, rank, world
 
@@ -95,6 +96,7 @@ class EMA(Callback):
         self.avg.module.load_state_dict(net.state_dict())
         self.avg.n_averaged += 1
         self.avg.requires_grad_(False)
+        self.seen = self.mark()
 
     def after_step(self):
         self.steps += 1
@@ -157,12 +159,16 @@ class Clip(Callback):
     "Shorten gradients that are too long; leave a step out whose gradient is not finite"
     def __init__(self,
         most=5.,    # largest norm of the gradient of all weights
-    ): self.most, self.left_out = most, 0
+    ): self.most, self.left_out, self.kept = most, 0, []
+
+    def before_batch(self):
+        if self.training: self.kept = [(b, b.clone()) for b in bare(self.learn.model).buffers() if b.is_floating_point()]
 
     def before_step(self):
         if torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.most).isfinite(): return
         if not self.left_out: warnings.warn('A batch had a gradient that is not finite and was left out of training, as any others of the kind will be.')
         self.left_out += 1
+        for b, was in self.kept: b.copy_(was)       # nor has batch normalization seen it
         raise CancelStepException()
 
 # %% ../nbs/08_learner.ipynb #4c8be454
@@ -183,15 +189,15 @@ class GiveBack(Callback):
 # %% ../nbs/08_learner.ipynb #bc3935ec
 class Lines(Callback):
     "One quiet line per epoch: seconds, words per second, losses and metrics"
-    order = 65
+    order = 55          # before fastai's `CSVLogger`, which writes what the logger is given
     def __init__(self, say=print): self.say = say
-    def before_fit(self): self.learn.logger = lambda *_: None
+    def before_fit(self): self.quiet, self.learn.logger = self.learn.logger is noop, lambda *_: None        # `no_logging` makes it that
     def before_epoch(self): self.t, self.words, self.rate = time.monotonic(), 0, None
     def after_batch(self):
         if self.training: self.words += len(self.yb[0]) * world()
     def after_train(self): self.rate = self.words / (time.monotonic() - self.t)
     def after_epoch(self):
-        if self.rate is None: return      # a validation alone
+        if self.rate is None or self.quiet: return      # a validation alone
         names, vals = self.recorder.metric_names[1:], self.learn.final_record
         self.say(f'epoch {self.epoch}  ' + '  '.join(f'{n} {v:.4f}' for n, v in zip(names, vals) if v is not None) + f'  {self.rate:.0f} words/s')
 
@@ -210,7 +216,7 @@ class TwoThreads(Callback):
     def before_fit(self):
         self.after_fit()        # where the last one was interrupted
         self.n = n = torch.get_num_threads()
-        whole = self.recorder.train_metrics or any(hasattr(c, e) for c in self.learn.cbs for e in ('after_loss', 'before_backward'))         # somebody wants to see the batch as one
+        whole = self.recorder.train_metrics or any(hasattr(c, e) for c in self.learn.cbs if not isinstance(c, Bf16) for e in ('after_pred', 'after_loss', 'before_backward'))         # somebody wants to see the batch as one
         if whole or world() > 1 or not (self.on or self.on is None and n > 1 and torch.device(self.dls.device).type == 'cpu'): return
         self.twin = copy.deepcopy(self.learn.model).train()
         for p, q in zip(self.learn.model.parameters(), self.twin.parameters()): q.data = p.data
@@ -222,14 +228,15 @@ class TwoThreads(Callback):
         with torch.autocast('cpu', torch.bfloat16, enabled=self.learn.bf16.active): pred = net(x, w)
         loss = self.learn.loss_func(pred, y) * (len(x) / len(self.learn.xb[0]))
         loss.backward()
-        return loss.detach()
+        return loss.detach(), pred.scores.detach(), pred.lens
 
     def one_batch(self):
         "What fastai does for a batch, in two threads"
         l, nets = self.learn, (self.learn.model, self.twin)
-        l('after_pred')
-        l.loss = sum(self.pool.map(self.half, nets[:len(l.yb[0])], range(2)))
-        l('after_loss'); l('before_backward')
+        losses, scores, lens = zip(*self.pool.map(self.half, nets[:len(l.yb[0])], range(2)))
+        l.loss, at = sum(losses), torch.argsort(torch.arange(len(l.yb[0])) % 2, stable=True).argsort()        # the words in their order again
+        l.pred = Seen(torch.cat(scores, 1)[:, at], torch.cat(lens)[at])
+        l('after_pred'); l('after_loss'); l('before_backward')
         both = [(p.grad, q.grad) for p, q in zip(*(n.parameters() for n in nets)) if q.grad is not None]
         if both: torch._foreach_add_(*map(list, zip(*both)))
         self.twin.zero_grad(set_to_none=True)
@@ -294,6 +301,42 @@ class HWRLearner(Learner):
         try: super()._do_epoch_validate(*args, **kw)
         finally: self.model = own               # stopped while validating, the averages were in place
 
+    @wraps(Learner.fit)
+    def fit(self, *args, **kw):
+        try: super().fit(*args, **kw)
+        except BaseException:
+            for dl in self.dls.loaders: dl._it = None       # what an error has stopped gives nothing more
+            raise
+        finally:
+            if getattr(getattr(self, 'ema', None), 'avg', None): self.ema.seen = self.ema.mark()
+
+    def beside(self, file): return join_path_file(file, self.path/self.model_dir, ext='.averages.pth')
+
+    def save(self, file, **kw):
+        "As fastai, and the averaged weights beside it, which are those that are measured"
+        path = super().save(file, **kw)
+        if not rank() and isinstance(file, (str, Path)):
+            if getattr(getattr(self, 'ema', None), 'avg', None): torch.save(self.ema.avg.module.state_dict(), self.beside(file))
+            else: self.beside(file).unlink(missing_ok=True)
+        return path
+
+    def load(self, file, **kw):
+        "As fastai, and the averaged weights where `save` has put them"
+        super().load(file, **kw)
+        if hasattr(self, 'ema') and isinstance(file, (str, Path)) and (p := self.beside(file)).is_file():
+            self.ema.restart(); self.ema.avg.module.load_state_dict(torch.load(p, map_location=self.dls.device, weights_only=True))
+        return self
+
+    @contextmanager
+    def averages(self):
+        "The averaged weights in the model's place"
+        was, self.model = self.model, self.averaged
+        try: yield
+        finally: self.model = was
+
+    def to_fp16(self, *args, **kw): raise ValueError('Half precision is a matter of `hwr_learner(..., bf16=True)` here, which is on by itself where the device gains from it; `to_fp16` and `to_bf16` have nothing to do.')
+    to_bf16 = to_fp16
+
     def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, False)      # rank 0 measures alone: there is nothing to gather
 
     def get_preds(self, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor, so `get_preds` has nothing to return: use `learn.predict(image)`, `learn.read_batch(batch)`, or `Recognizer` for whole folders.')
@@ -330,9 +373,7 @@ def predict(self: HWRLearner,
     image,      # anything `ink_image` takes
 ) -> str:
     "Read one image with the averaged weights, greedily"
-    was, self.model = self.model, self.averaged
-    try: return self.read_batch(collate([ink_image(image)]))[0][0]
-    finally: self.model = was
+    with self.averages(): return self.read_batch(collate([ink_image(image)]))[0][0]
 
 @patch
 def export(self: HWRLearner,
@@ -353,7 +394,8 @@ def show_results(self: HWRLearner,
     if b is None: raise ValueError(f'There are no words in loader {ds_idx} to show: give `word_dls` words to measure with, or show those of loader 0.')
     x, w, y = b
     texts = [self.charset.decode(t.tolist()) for t in y[:max_n]]
-    return word_figure([255 - x[i, 0, :, :w[i]].numpy() for i in range(len(texts))], texts, self.read_batch((x[:max_n], w[:max_n]))[0])
+    with self.averages(): read = self.read_batch((x[:max_n], w[:max_n]))[0]
+    return word_figure([255 - x[i, 0, :, :w[i]].numpy() for i in range(len(texts))], texts, read)
 
 @patch
 def show_alignment(self: HWRLearner,
@@ -361,7 +403,8 @@ def show_alignment(self: HWRLearner,
 ):              # a matplotlib figure
     "Which columns of a crop gave which letters, and how surely"
     b = collate([ink_image(image)])
-    return alignment_figure(255 - b[0][0, 0].numpy(), self.read_batch(b)[1][0][:, 0], self.charset)
+    with self.averages(): pred = self.read_batch(b)[1]
+    return alignment_figure(255 - b[0][0, 0].numpy(), pred[0][:, 0], self.charset)
 
 # %% ../nbs/08_learner.ipynb #5c6e7d55
 def hwr_learner(
@@ -382,6 +425,7 @@ def hwr_learner(
     model = model or HTRNet(len(charset) + 1)
     if model.args['height'] != HEIGHT: raise ValueError(f'The model reads {model.args["height"]} rows, but words are drawn and crops are opened with {HEIGHT}: training needs height={HEIGHT}.')
     same_classes(model, charset)
+    model.to(dls.device)
     cbs = [AugmentBatch(aug), Bf16(bf16), TwoThreads(), Clip(clip), GiveBack(), *([EMA(ema)] if ema else []), *L(cbs)]
     learn = HWRLearner(dls, model, loss_func=ctc_loss, metrics=[CER(), WER()], lr=lr, wd=wd, cbs=cbs,
                        opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)))

@@ -8,7 +8,7 @@ __all__ = ['HELD_OUT', 'ROOM', 'LESSON', 'AUGMENT', 'training_fonts', 'word_sour
            'first_weights', 'fit_until', 'distorted', 'set_trust', 'held_out', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
-import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, shlex, shutil, signal, sys, threading, time, unicodedata, warnings
+import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, re, shlex, shutil, signal, sys, threading, time, unicodedata, warnings
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -224,6 +224,7 @@ def note(self: Checkpoint, n, frame):
 def release(self: Checkpoint):
     "Let them through again, those that came first of all"
     for s, f in self.held.items(): signal.signal(s, f)
+    if any(self.held.get(s) is signal.SIG_DFL for s in self.came[:1]): self.try_save(now=True)        # nothing else will
     came, self.held, self.came = self.came[:1], {}, []
     for s in came: signal.raise_signal(s)
 
@@ -330,6 +331,7 @@ def pretrain(
 ):                      # `Recognizer`
     "Train a recognizer on synthetic words only and write it to `out`. Raises `ValueError` for settings that cannot work"
     charset, device, say = Charset.load(charset), pick_device(device), first_only(say)
+    if not (lr > 0 and reuse >= 1 and 0 <= seed < 1 << 32 and reuse % 1 == seed % 1 == 0): raise ValueError(f'lr must be above 0, reuse a whole number from 1 and seed one from 0 to 4,294,967,295, not {lr}, {reuse} and {seed}.')
     if len(charset) >= MOST: raise ValueError(f'The charset {charset.name!r} has {len(charset)} characters, a model can have {MOST - 1}; leave the rarest out.')
     if left := [c for c in charset.chars if unicodedata.bidirectional(c[0]) in ('R', 'AL')]:
         raise ValueError(f'The charset {charset.name!r} has letters that are written from right to left ({" ".join(left[:8])}), and words are read from left to right here: leave these out.')
@@ -339,7 +341,7 @@ def pretrain(
         synth, valid = word_sources(words, fonts, style, seed, charset, 512)
         prov = provenance(synth)
         ckpt, budget = Checkpoint(state, dict(kind='pretrain', init=init and sha(Path(init).read_bytes()), fonts=prov['fonts_hash'], words_hash=prov['words_hash'], seed=seed, charset=charset.chars, bs=bs, lr=lr, reuse=reuse,
-                                                words=repr(synth.words), net=repr(net), style=repr(synth.style)), budget=(minutes, steps)), Budget(lr, minutes and minutes * (1 - LESSON), steps)
+                                                words=re.sub(' at 0x[0-9a-f]+', '', repr(synth.words)), net=repr(net), style=repr(synth.style)), budget=(minutes, steps)), Budget(lr, minutes and minutes * (1 - LESSON), steps)
         dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device, (rank(), world()))
         model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
         learn = hwr_learner(dls, model, charset, aug=BatchAugment(AUGMENT), cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')])

@@ -505,7 +505,7 @@ PER_MINUTE = 500    # crops for each minute of a run, at most
 def allowed(minutes, steps, rounds, seed):
     "Raises `ValueError` for numbers that cannot be, before anything is done"
     if (minutes, steps) != (None, None): Budget(1., minutes, steps)
-    if rounds < 1 or seed < 0 or rounds % 1 or seed % 1: raise ValueError(f'rounds must be 1 or more and seed 0 or more, both whole numbers, not {rounds} and {seed}.')
+    if rounds < 1 or not 0 <= seed < 1 << 32 or rounds % 1 or seed % 1: raise ValueError(f'rounds must be 1 or more and seed 0 or more (at most 4,294,967,295), both whole numbers, not {rounds} and {seed}.')
 
 def sample(
     names,          # of all crops

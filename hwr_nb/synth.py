@@ -396,7 +396,8 @@ class WordSynth:
         xh, stretch, slant, rotation, pen, *cut = _draws(rng, s.xheight, s.stretch, s.slant, s.rotation, s.pen, s.weight, s.edge, s.even)
         im = shape(im, xh / XH, stretch, slant + leans, rotation)
         ink = stroke(im, pen * min(1, xh / XH), *cut)
-        return scan(crop(_tight(ink, .15), xh, s, rng), s, rng), text
+        with suppress(ValueError): ink = _tight(ink, .15)       # a dot so small that it is fainter than that stays as it is
+        return scan(crop(ink, xh, s, rng), s, rng), text
 
 # %% ../nbs/03_synth.ipynb #fa2e2f5f
 LOOSE = dict(d=(.5, ('cl', 'ol')), a=(.3, ('cı', 'oı', 'o', 'u')), i=(.35, ('ı', 'ī', 'ĭ', 'í')), e=(.14, ('ı', 'c', 'E', 'l')), r=(.25, ('ı', 'ı', 'v', 'R', 's', 'n')), n=(.12, ('u', 'ıı', 'v', 'N')), m=(.1, ('nı', 'uı')),
