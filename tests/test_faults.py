@@ -785,9 +785,9 @@ def small_run(name, every=0):
     setattr(M, name, g)
     return g
 
-def training(out, resume=False, at=None, **kw):
-    f = small_run('pretrain')
-    if at: moment(at, die)
+def training(out, resume=False, at=None, sig=None, **kw):
+    f = small_run('pretrain', every=1e9 if sig else 0)
+    if at: moment(at, partial(signal.raise_signal, sig) if sig else die)
     f(out, resume=resume, say=lambda s: None, **kw)
 
 def self_training(tiny, out, resume=False, at=None, **kw):
@@ -854,6 +854,13 @@ def test_stopped_at_any_moment(tmp_path, whole, sig, at):
     assert run(command, 'pretrain', (*args, '--resume'), said)==0
     assert json.loads(said.read_text())[0]==0
     said.unlink(); finished(tmp_path, whole)
+
+def test_script_told_to_end(tmp_path, whole):
+    "SIGTERM to a script that calls `pretrain`, hours before the next checkpoint | raised between weights and averages | the script ends as it was told, the state is saved; resumed, the loss curve is that of an uninterrupted run"
+    out = tmp_path/'m.safetensors'
+    assert run(training, out, at='averages:7', sig=signal.SIGTERM)==-signal.SIGTERM and (tmp_path/'m.resume').exists()
+    assert run(training, out, resume=True)==0
+    finished(tmp_path, whole)
 
 @linux
 def test_full_disk_at_a_checkpoint(tmp_path, whole):
