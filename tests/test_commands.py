@@ -6,7 +6,7 @@ from PIL import Image
 from conftest import LETTERS, base, call, env, needs_base
 
 OPTIONS = dict(
-    demo='--data --minutes --out', corpus='--out --kind --max-words --wordfreq', synth='--out --n --seed --start --words --fonts --charset --workers --sheet',
+    demo='--data --model --minutes --out', corpus='--out --kind --max-words --wordfreq', synth='--out --n --seed --start --words --fonts --charset --workers --sheet',
     pretrain='--out --words --fonts --charset --minutes --steps --seed --resume --device',
     selftrain='--model --unlabeled --out --minutes --rounds --words --labeled --corrections --seed --resume --device', eval='--model --labeled --json --lexicon --fast',
     read='--model --out --format --lexicon --fast')
@@ -22,6 +22,8 @@ def test_help_and_usage(hwr, name):
 BAD = [
     ('demo',      '--data {d}/nowhere --out {t}/demo', 1, 'nowhere'),
     ('demo',      '--minutes 0', 2, ''),
+    ('demo',      '--model {d}/no.safetensors --out {t}/demo', 1, 'no.safetensors'),
+    ('pretrain',  '--out {t} --steps 1', 1, 'is a folder: name a file in it'),
     ('corpus',    '{d}/nowhere.txt --out {t}/w.tsv', 1, 'no text file'),
     ('corpus',    '--out {t}/w.tsv', 2, ''),
     ('corpus',    '{d}/letter.txt', 2, ''),
