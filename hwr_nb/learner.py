@@ -310,36 +310,41 @@ class HWRLearner(Learner):
         finally:
             if getattr(getattr(self, 'ema', None), 'avg', None): self.ema.seen = self.ema.mark()
 
-    def beside(self, file): return join_path_file(file, self.path/self.model_dir, ext='.averages.pth')
-
-    def save(self, file, **kw):
-        "As fastai, and the averaged weights beside it, which are those that are measured"
-        path = super().save(file, **kw)
-        if not rank() and isinstance(file, (str, Path)):
-            if getattr(getattr(self, 'ema', None), 'avg', None): torch.save(self.ema.avg.module.state_dict(), self.beside(file))
-            else: self.beside(file).unlink(missing_ok=True)
-        return path
-
-    def load(self, file, **kw):
-        "As fastai, and the averaged weights where `save` has put them"
-        super().load(file, **kw)
-        if hasattr(self, 'ema') and isinstance(file, (str, Path)) and (p := self.beside(file)).is_file():
-            self.ema.restart(); self.ema.avg.module.load_state_dict(torch.load(p, map_location=self.dls.device, weights_only=True))
-        return self
-
-    @contextmanager
-    def averages(self):
-        "The averaged weights in the model's place"
-        was, self.model = self.model, self.averaged
-        try: yield
-        finally: self.model = was
+    def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, False)      # rank 0 measures alone: there is nothing to gather
 
     def to_fp16(self, *args, **kw): raise ValueError('Half precision is a matter of `hwr_learner(..., bf16=True)` here, which is on by itself where the device gains from it; `to_fp16` and `to_bf16` have nothing to do.')
     to_bf16 = to_fp16
 
-    def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, False)      # rank 0 measures alone: there is nothing to gather
-
     def get_preds(self, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor, so `get_preds` has nothing to return: use `learn.predict(image)`, `learn.read_batch(batch)`, or `Recognizer` for whole folders.')
+
+# %% ../nbs/08_learner.ipynb #dc3566ed
+@patch
+def beside(self: HWRLearner, file): return join_path_file(file, self.path/self.model_dir, ext='.averages.pth')
+
+@patch
+def save(self: HWRLearner, file, **kw):
+    "As fastai, and the averaged weights beside it, which are those that are measured"
+    path = Learner.save(self, file, **kw)
+    if not rank() and isinstance(file, (str, Path)):
+        if getattr(getattr(self, 'ema', None), 'avg', None): torch.save(self.ema.avg.module.state_dict(), self.beside(file))
+        else: self.beside(file).unlink(missing_ok=True)
+    return path
+
+@patch
+def load(self: HWRLearner, file, **kw):
+    "As fastai, and the averaged weights where `save` has put them"
+    Learner.load(self, file, **kw)
+    if hasattr(self, 'ema') and isinstance(file, (str, Path)) and (p := self.beside(file)).is_file():
+        self.ema.restart(); self.ema.avg.module.load_state_dict(torch.load(p, map_location=self.dls.device, weights_only=True))
+    return self
+
+@patch
+@contextmanager
+def averages(self: HWRLearner):
+    "The averaged weights in the model's place"
+    was, self.model = self.model, self.averaged
+    try: yield
+    finally: self.model = was
 
 # %% ../nbs/08_learner.ipynb #66642df9
 @patch
