@@ -305,7 +305,8 @@ class HWRLearner(Learner):
     def fit(self, *args, **kw):
         try: super().fit(*args, **kw)
         except BaseException:
-            for dl in self.dls.loaders: dl._it = None       # what an error has stopped gives nothing more
+            for dl in self.dls.loaders:
+                if hasattr(dl, '_it'): dl._it = None        # what an error has stopped gives nothing more
             raise
         finally:
             if getattr(getattr(self, 'ema', None), 'avg', None): self.ema.seen = self.ema.mark()
