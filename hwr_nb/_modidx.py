@@ -758,6 +758,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'hwr_nb.synth.beside': ('synth.html#beside', 'hwr_nb/synth.py'),
                               'hwr_nb.synth.contact_sheet': ('synth.html#contact_sheet', 'hwr_nb/synth.py'),
                               'hwr_nb.synth.crop': ('synth.html#crop', 'hwr_nb/synth.py'),
+                              'hwr_nb.synth.enlarged': ('synth.html#enlarged', 'hwr_nb/synth.py'),
                               'hwr_nb.synth.flourished': ('synth.html#flourished', 'hwr_nb/synth.py'),
                               'hwr_nb.synth.lean': ('synth.html#lean', 'hwr_nb/synth.py'),
                               'hwr_nb.synth.lined': ('synth.html#lined', 'hwr_nb/synth.py'),
