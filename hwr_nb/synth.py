@@ -9,7 +9,7 @@ __all__ = ['LEAST', 'XH', 'MARKED', 'GROWN', 'GRAIN', 'LOOSE', 'P_BARS', 'P_ENDS
            'contact_sheet', 'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
-import io, math, os, unicodedata, warnings
+import math, os, unicodedata, warnings
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, asdict
@@ -557,9 +557,8 @@ def contact_sheet(
 # %% ../nbs/03_synth.ipynb #e1af587f
 def _save_png(a, path):
     "Write the gray image `a` so that it appears whole. Raises `OSError` naming the file where that fails"
-    f, tmp = io.BytesIO(), path.with_name(f'.{path.name}.tmp')
-    Image.fromarray(a).save(f, 'PNG', compress_level=1)
-    try: tmp.write_bytes(f.getbuffer()); os.replace(tmp, path)
+    tmp = path.with_name(f'.{path.name}.tmp')
+    try: tmp.write_bytes(cv2.imencode('.png', a, (cv2.IMWRITE_PNG_COMPRESSION, 1))[1]); os.replace(tmp, path)
     except OSError as e:
         with suppress(OSError): tmp.unlink()
         raise OSError(e.errno, e.strerror, str(path)) from None
