@@ -785,7 +785,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.text.Charset._simply': ('text.html#charset._simply', 'hwr_nb/text.py'),
                              'hwr_nb.text.Charset.clean': ('text.html#charset.clean', 'hwr_nb/text.py'),
                              'hwr_nb.text.Charset.covers': ('text.html#charset.covers', 'hwr_nb/text.py'),
-                             'hwr_nb.text.Charset.ctc_decode': ('text.html#charset.ctc_decode', 'hwr_nb/text.py'),
                              'hwr_nb.text.Charset.decode': ('text.html#charset.decode', 'hwr_nb/text.py'),
                              'hwr_nb.text.Charset.encode': ('text.html#charset.encode', 'hwr_nb/text.py'),
                              'hwr_nb.text.Charset.load': ('text.html#charset.load', 'hwr_nb/text.py'),

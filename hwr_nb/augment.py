@@ -102,7 +102,7 @@ def inks(
 @dataclass
 class BatchAugment:
     "Augment a batch of ink images: `aug(x, widths)`"
-    strength: float = 1.    # factor on every amount; 0: no change, 1: as worn as real words
+    strength: float = 1.    # factor on bending, pens, paling and grain, not on erased pieces; 0: no change at all, 1: clearly worn
     patches: int = 2        # erased rectangles per word, at most; 0: no gaps either
 
     def __call__(self,

@@ -117,7 +117,7 @@ def buildable(
         if not ok: raise ValueError(f'{why}: no network is built with {a}.')
 
 class HTRNet(nn.Module):
-    "Ink images to CTC scores: one frame for each four columns"
+    "Ink images to CTC scores: one frame for each four pixels of width"
     def __init__(self,
         n_classes: int,         # characters of the charset plus one for the CTC blank (class 0)
         height=32,              # of ink images, a multiple of 8
@@ -207,7 +207,7 @@ def ctc_loss(
 # %% ../nbs/06_model.ipynb #e2afb828
 def fits(
     ids,            # class numbers of a text
-    width: int,     # columns of its ink image
+    width: int,     # pixels of its ink image
 ) -> bool:          # one frame a character, and a blank between two equal ones
     "Whether an ink image has frames enough for a text"
     return len(ids) + sum(a == b for a, b in zip(ids, ids[1:])) <= -(-width // STEP) * STEP // 4
@@ -431,7 +431,7 @@ def first_look(net, inks):
     return pred, out, [j for j, (_, p) in enumerate(out) if p < SURE]
 
 def in_batches(inks, area):
-    "Positions of ink images of like width, so many that a padded batch has no more than `area` columns times rows"
+    "Positions of ink images of like width, so many that words times the width of the widest are at most `area` / 8, and 256 at most"
     order, k = np.argsort([a.shape[1] for a in inks], kind='stable'), 0
     while k < len(order):
         n = max(1, min(len(order) - k, 256))
@@ -467,7 +467,7 @@ def predict_batch(net, inks, lexicon=None, looks=LOOKS[:1]):
 def predict(
     net,            # `HTRNet`
     inks,           # list of uint8 [height, w]
-    area=60_000,    # largest padded area of a batch, columns times words, in pixels of height 1
+    area=60_000,    # size of a batch: words times the width of the widest, in pixels, is at most an eighth of it (7,500), and words are 256 at most
     lexicon=None,   # `SoftLexicon`, or whatever can `decode` a batch's scores and `score` a text; None: no second opinion
     looks=LOOKS[:1],    # arguments of `glimpse` for each look at doubtful words; the first shows them as they are
 ):                  # list of (class numbers, log posterior or, where there were more looks or a lexicon, `sureness`; at most 0), in the order of `inks`; with `lexicon` two lists, without and with it

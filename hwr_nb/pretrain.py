@@ -393,7 +393,7 @@ def distorted(
     strength=1.2,   # of `BatchAugment`
     seed=0,         # of the distortions
 ) -> list:          # of uint8 [height, w]
-    "Words as hard to read as real ones: distorted by `BatchAugment`"
+    "Words harder to read than they were drawn: distorted by `BatchAugment`"
     def one(a):
         x, w, _ = collate([a])
         return (BatchAugment(strength)(x, w)[0, 0, :, :a.shape[1]] * 255).byte().numpy()

@@ -693,11 +693,11 @@ def finish_rounds(learn, pl, out, state, base, bad, test, settings):
     from hwr_nb.recognize import Recognizer
     learn.checkpoint.try_save(now=True)     # stopped now, a resumed run has only this to do
     k, weights = pl.best
-    net, enough = pl.teacher().net, bool(learn.budget.most and learn.budget.step >= learn.budget.most)
+    net, full = pl.teacher().net, bool(learn.budget.most and learn.budget.step >= learn.budget.most)
     better = k > 0
     net.load_state_dict(weights if better else Recognizer.load(settings['model']).net.state_dict())        # its speller too
     with_ = {n: v for n, v in provenance(pl.synth, model_hash=learn.checkpoint.args['model']).items() if n != 'fonts'}
-    prov = dict(base.provenance) | dict(phase='selftrain', selftrain=with_ | dict(settings, round=k, improved=better, taught=with_['words_hash'] if better else taught(base.provenance), steps=learn.budget.step, enough=enough, minutes_used=round(learn.budget.seconds / 60, 1)))
+    prov = dict(base.provenance) | dict(phase='selftrain', selftrain=with_ | dict(settings, round=k, improved=better, taught=with_['words_hash'] if better else taught(base.provenance), steps=learn.budget.step, enough=full, minutes_used=round(learn.budget.seconds / 60, 1)))
     rec = Recognizer(net.cpu().half().float(), learn.charset, base.calibration, prov)       # with 16 bits, as the file will have it
     some, start = slice(None, None, -(-len(pl.inks) // REPORTED)), Recognizer.load(settings['model'])
     both = zip(pl.names[some], *(r.read_inks(pl.inks[some]) for r in (start, rec)))

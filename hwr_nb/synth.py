@@ -60,7 +60,7 @@ class SynthStyle:
     p_lined: float = .05            # probability of a line drawn with the pen, mostly under the word, at times through it
     p_long_s: float = .08           # probability that inner s are written as long s (ſ), or the first of two
     p_loose: float = .35            # probability of a hasty pen, which may part or simplify letters and accents (`looser`), cross a t anywhere (`barred`), lead long strokes into and out of the word (`flourished`) and write capitals as large small letters (`enlarged`)
-    p_worn: float = .12             # probability of a sheet that time has told on, or a picture stored too small (`worn`): the other side shows through, a stain, JPEG
+    p_worn: float = .12             # probability, where the crop is not clean, of a sheet that time has told on, or a picture pressed too hard (`worn`): the other side shows through, a stain, JPEG
     p_clean: float = .15            # probability of a binary-looking crop: black ink, white paper, no noise
 
     def __post_init__(self):
@@ -77,7 +77,7 @@ def narrow(self: SynthStyle,
     rng,            # random generator (`np.random.Generator`) that picks the point
     share=.12,      # width of each new range as a share of the old one
 ) -> SynthStyle:  # one writer, one pen, one kind of paper
-    "A style whose ranges are narrow and lie somewhere inside this one's"
+    "A style whose ranges are narrow and lie somewhere inside this one's, without clean, ruled, loose or worn words"
     def cut(r):
         lo = rng.uniform(r[0], r[1] - (w := (r[1] - r[0]) * share))
         return (float(lo), float(lo + w))
@@ -314,7 +314,7 @@ def worn(
     a: np.ndarray,      # uint8 [h, w], a gray scan
     rng,                # random generator
 ) -> np.ndarray:        # uint8 [h, w], with one to three of them
-    "The other side's writing shows through, something was spilled, and the picture was stored as a small JPEG"
+    "The other side's writing shows through, something was spilled, and the picture was stored as a JPEG of low quality"
     (h, w), kinds = a.shape, rng.random(3) < .45
     if not kinds.any(): kinds[int(rng.integers(3))] = True
     through, stain, jpeg = kinds.tolist()

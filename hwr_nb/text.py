@@ -161,14 +161,6 @@ def decode(self:Charset,
         raise ValueError(f"{bad[0]} is no class of the charset {self.name!r}: its classes are 0 (blank) to {len(self)}")
     return ''.join(self.chars[i-1] for i in ids if i)
 
-@patch
-def ctc_decode(self:Charset,
-    ids, # the best class of every column, 0 to `len(self)`: a list, an array or a tensor
-)->str: # the text
-    "What the columns say: repeats collapsed, then blanks dropped (greedy CTC decoding)"
-    ids = ids.tolist() if hasattr(ids, 'tolist') else list(ids)
-    return self.decode([i for i,prev in zip(ids, [None]+ids) if i!=prev])
-
 # %% ../nbs/00_text.ipynb #a74c59dc
 _en = ('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789' '!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~' '£')
 _latin = (_en + 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŒŠŴŶŸŽẞ' 'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþœšŵŷÿžßſ'
