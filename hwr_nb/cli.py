@@ -34,6 +34,7 @@ def explain(
 )->str: # one printable line
     "What went wrong, as one line for the terminal"
     s = re.sub(r'^(Exception occured in .*:\n\t)+', '', str(e))      # fastai puts this before what a callback raises
+    if '\nOriginal Traceback' in s: s = re.split(r'\n[\w.]+: ', s)[-1].strip()       # and torch this before what a process raises that draws words
     if isinstance(e, OSError) and e.strerror: s = f'{e.filename}: {e.strerror}' if e.filename else e.strerror
     elif not isinstance(e, (ValueError, OSError, UsageError)) or not s: s = ': '.join([type(e).__name__, *s.splitlines()[:1]]) + ' (with --debug you see where)'
     return printable(s)
@@ -108,7 +109,7 @@ def command(
             except BrokenPipeError: os.dup2(os.open(os.devnull, os.O_WRONLY), 1); return 1    # `| head` has seen enough
             except Exception as e:
                 if debug: raise
-                say(explain(e) + (_left(kw) if isinstance(e, OSError) else '')); _flush(); return 1      # room made on a full disk, a run can go on
+                say(explain(e) + (_left(kw) if isinstance(e, (OSError, RuntimeError)) else '')); _flush(); return 1      # room made on a full disk, a run can go on
     return (cmd := call_parse(run))
 
 # %% ../nbs/12_cli.ipynb #769588bb
@@ -157,7 +158,7 @@ def hwr_corpus(
     dist = WordDistribution.from_wordfreq(wordfreq, max(40_000, max_words or 0)) if wordfreq else WordDistribution.from_texts(texts, failed=failed)
     if max_words: dist = dist.restrict(max_words=max_words)
     dist.to_tsv(out) if kind=='words' else NgramModel.fit(dist).save(out)
-    print(f'{out}: {dist}')
+    (print if Path(out).is_file() else say)(f'{out}: {dist}')       # a list that goes into a pipe is not to end with it
     for _,why in failed: say(printable(why))
     if failed: raise ValueError(f'{out} is written, but {len(failed):,} of the texts and folders found could not be used and were left out')
 
@@ -227,6 +228,7 @@ def hwr_selftrain(
     minutes:amount=None, # how long to train; default: 15, or with --resume as long as the run was to take
     rounds:count=6,      # of labeling and training
     words:Path=None,     # words one may expect, word<TAB>count lines; default: English, or the languages that the readings look like
+    fonts:Path=None,     # folder of .ttf, .otf or .woff2 files for the drawn words; default: the shipped fonts
     labeled:Path=None,   # folder with labels.tsv, to measure each round with; nothing else looks at it
     corrections:Path=None, # corrections.tsv of the reviewer: its readings are trusted, its junk left out
     seed:seeds=0,        # of everything random
@@ -237,7 +239,9 @@ def hwr_selftrain(
     "Phase 2: adapt a recognizer to crops that nobody has transcribed"
     from hwr_nb.selftrain import selftrain
     from hwr_nb.pretrain import run_dir
-    rec = selftrain(model, unlabeled, out, minutes, rounds=rounds, words=words, labeled=labeled, corrections=corrections, seed=seed, resume=resume, device=device, say=progress)
+    from hwr_nb.recognize import Recognizer
+    book = _book(fonts, Recognizer.load(model).charset) if fonts else None
+    rec = selftrain(model, unlabeled, out, minutes, rounds=rounds, words=words, fonts=book, labeled=labeled, corrections=corrections, seed=seed, resume=resume, device=device, say=progress)
     progress(f'{out}: {rec}')
     report = run_dir(out)/'report.json'
     if not rank():

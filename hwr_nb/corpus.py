@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MAX_TEXT', 'EUROPEAN', 'NEIGHBORS', 'SHORT', 'ROMAN', 'PAIRS', 'decode_text', 'read_text', 'join_lines', 'tokenize',
-           'WordDistribution', 'case_punct_rates', 'written_with', 'languages', 'NgramModel', 'sample_number', 'roman',
-           'sample_short', 'broken', 'enclosed', 'WordSampler']
+           'WordDistribution', 'case_punct_rates', 'written_with', 'languages', 'meant_for', 'NgramModel',
+           'sample_number', 'roman', 'sample_short', 'broken', 'enclosed', 'WordSampler']
 
 # %% ../nbs/01_corpus.ipynb #d37dd846
 import bisect, copy, gzip, importlib.resources, itertools, json, math, os, regex, sys, unicodedata, warnings, zlib
@@ -321,7 +321,7 @@ def to_tsv(self:WordDistribution,
     path:str|Path, # the file to write; compressed if it ends in .gz
 )->Path: # the same path
     "Save as `word<TAB>count` lines, largest first, UTF-8"
-    return _write(path, (f'{w}\t{c}\n' for w,c in zip(self.words, self.counts.tolist())))
+    return _write(path, (f'{w}\t{c}\n' for w,c in zip(as_cells(self.words), self.counts.tolist())))
 
 # %% ../nbs/01_corpus.ipynb #d58c554a
 @patch(cls_method=True)
@@ -345,6 +345,7 @@ def from_tsv(cls:WordDistribution,
         if not 0<n<1e18: raise ValueError(f"{path}, line {i}: the count {c[:40]!r} is not a positive number: {fix}")
         if w.split()!=[w]: raise ValueError(f"{path}, line {i}: {w[:40]!r} is not one word: {fix}")
         cnt[nfc(w)] += n
+    if by_spreadsheet(list(cnt)): cnt = Counter(dict(zip(unquoted(cnt), cnt.values())))
     if not cnt: raise ValueError(f"{path} is empty: {fix}")
     if sum(cnt.values())<len(cnt): least = min(cnt.values()); cnt = Counter({w:n/least for w,n in cnt.items()})       # shares of a text, not counts
     d = _from_counter(cnt, name or Path(path).name.split('.')[0])
@@ -579,6 +580,13 @@ def _most_of(cs, langs):
     used = {l:len({c for w in itertools.islice(wordfreq.get_frequency_dict(l, 'small'), 1000) for c in w if not c.isascii() and c in cs}) for l in langs}
     return [l for l in langs if used[l]>=.9*max(used.values())]
 
+def meant_for(
+    charset, # of the recognizer: anything `Charset.load` takes
+)->list: # language codes: English, French, German, Spanish and Italian for one that can write them, else those that need its letters beyond ASCII; empty if none is known
+    "The languages that a charset is for"
+    able = written_with(charset)
+    return EUROPEAN if set(EUROPEAN)<=set(able) else _most_of(Charset.load(charset), [l for l in able if l not in written_with('en')])
+
 @patch(cls_method=True)
 def expected(cls:WordDistribution,
     charset, # of the recognizer: anything `Charset.load` takes
@@ -586,10 +594,8 @@ def expected(cls:WordDistribution,
     "The shipped English words for a charset of ASCII letters; for one that can write them words of English, French, German, Spanish and Italian alike and some of their neighbors, else of the languages that need its other letters"
     cs = Charset.load(charset)
     if all(c.isascii() for c in cs.chars if c.isalpha()): return cls.default()
-    able = written_with(cs)
-    langs = EUROPEAN if set(EUROPEAN)<=set(able) else _most_of(cs, [l for l in able if l not in written_with('en')])
-    if not langs: warnings.warn(f"no language is known that the charset {cs.name!r} is for, so words of {', '.join(EUROPEAN)} are taken: better name your own")
-    near = dict.fromkeys(NEIGHBORS, .15) if langs is EUROPEAN and set(NEIGHBORS)<=set(able) else {}       # their letters shall have been seen
+    if not (langs := meant_for(cs)): warnings.warn(f"no language is known that the charset {cs.name!r} is for, so words of {', '.join(EUROPEAN)} are taken: better name your own")
+    near = dict.fromkeys(NEIGHBORS, .15) if langs is EUROPEAN and set(NEIGHBORS)<=set(written_with(cs)) else {}       # their letters shall have been seen
     return cls.mixed(dict.fromkeys(langs or EUROPEAN, 1.) | near)
 
 # %% ../nbs/01_corpus.ipynb #bc4e3e7f

@@ -39,6 +39,7 @@ def unseen_hand(
     hands = [f for f in FontBook.default() if f.family in HANDS]
     font = hands[rng.integers(len(hands))]
     style = SynthStyle(**HASTY, p_long_s=0.).narrow(rng, .25)
+    if not any(c.isalpha() and font.draws(c) for c in charset.chars): raise ValueError(f'The archive that is made here is in English, and the model writes {charset.name!r}; give a real one with --data.')
     charset = Charset([c for c in charset.chars if font.draws(c)], charset.name)
     return WordSynth(_running_text(charset), FontBook([font], name='unseen hand'), style, seed, charset)
 
@@ -258,7 +259,7 @@ def honest(
     if s.before is not None:
         r, n = s.before.rows, len({w.group for w in s.before.rows if w.group})
         out.append('Transcriptions were used to measure and for nothing else: neither training nor the choice of the round saw them. '
-                   f'The 95 % intervals are drawn over {f"the {n} writers or documents" if n > 1 else "words, as if each were written independently"}.' + (' With so few words they are wide.' if len(r) < 200 else ''))
+                   f'The 95 % intervals are drawn over {f"the {n} writers, documents or pages" if n > 1 else "words, as if each were written independently"}.' + (' With so few words they are wide.' if len(r) < 200 else ''))
         worse, better = (sum(f(w) for w in s.labeled) for f in (lambda w: w.before == w.text != w.after, lambda w: w.before != w.text == w.after))
         out.append(f'{better} words that were read wrong are read right now; {worse} that were right are wrong now.')
         sure = [w for w in s.labeled if w.sure >= .9]

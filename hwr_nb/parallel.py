@@ -10,17 +10,22 @@ import os, sys, time
 from datetime import timedelta
 
 # %% ../nbs/07b_parallel.ipynb #7e670141
+def _natural(name, else_):
+    v = os.environ.get(name) or ''
+    return int(v) if v.isdecimal() else else_
+
 def rank() -> int:
     "Number of this process, from 0; 0 when it runs alone"
-    return int(os.environ.get('RANK') or 0)
+    return _natural('RANK', 0) if world() > 1 else 0
 
 def world() -> int:
     "How many processes a launcher has started; 1 when it runs alone"
-    return int(os.environ.get('WORLD_SIZE') or 1)
+    return _natural('WORLD_SIZE', 1)
 
 def others():
-    "torch.distributed, with all processes met. They are patient: one may measure for hours while the others wait"
+    "torch.distributed, with all processes met. They are patient: one may measure for hours while the others wait. Raises `ValueError` where `RANK` is missing"
     import torch, torch.distributed as dist
+    if not os.environ.get('RANK', '').isdecimal() and not dist.is_initialized(): raise ValueError('WORLD_SIZE says that there are several processes, but RANK does not say which this is; unset WORLD_SIZE, or start them with accelerate launch or torchrun.')
     if not dist.is_initialized(): dist.init_process_group('cpu:gloo,cuda:nccl' if torch.cuda.is_available() else 'gloo', timeout=timedelta(days=2))
     return dist
 

@@ -97,6 +97,7 @@ def _alone(
         try: lock.acquire(timeout=0)
         except Timeout:
             who = _holder(pid)
+            if time.monotonic() > until and not who and not Path(lock.lock_file).exists(): raise ValueError(f'{out.parent}: no file can be locked there; name a place on another disk.') from None
             if who or time.monotonic() > until: raise ValueError(f'Process {who or "?"} is working on {out}; wait for it or name another file.') from None
             time.sleep(.1)
     try:
@@ -383,6 +384,7 @@ def fit_until(learn, ckpt, say=print, resume=False):
         with learn.no_bar() if not interactive() else _nothing(), in_step(learn), ckpt.listening(): learn.fit(1 << 30)
     except KeyboardInterrupt:
         ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.holds()}'); raise
+    except RuntimeError: ckpt.try_save(now=True); raise       # a process that draws words was killed, or memory is short
 
 @contextmanager
 def _nothing(): yield

@@ -18,7 +18,7 @@ from PIL import Image
 
 from .data import atomic_write, open_image, tsv
 from .recognize import Reading
-from .text import inked
+from .text import as_cells, by_spreadsheet, inked, unquoted
 
 # %% ../nbs/15_review.ipynb #9bcbd3af
 def untsv(
@@ -82,6 +82,7 @@ def read_corrections(
                 f'{f!r} has a line already' if f in rows else f'{f!r} is {s} without a text' if s in STATES[:2] and not inked(t).strip() else '')
         if what: raise ValueError(f'{path}, line {n}: {what}; mend or delete this line.')
         rows[f] = (inked(t), s)
+    if by_spreadsheet([t.strip() for t, _ in rows.values()]): rows = {unquoted([f])[0]: (*unquoted([t]), s) for f, (t, s) in rows.items()}
     return rows
 
 def load_corrections(
@@ -90,7 +91,7 @@ def load_corrections(
     "What a person has said for sure. Raises `ValueError` where there is no such file or a line is damaged"
     if not Path(path).exists(): raise ValueError(f'{path}: no such file; `review` writes one.')
     rows = read_corrections(path)
-    return {f: t for f, (t, s) in rows.items() if s in STATES[:2]}, {f for f, (_, s) in rows.items() if s == 'junk'}
+    return {f: t.strip() for f, (t, s) in rows.items() if s in STATES[:2]}, {f for f, (_, s) in rows.items() if s == 'junk'}
 
 # %% ../nbs/15_review.ipynb #17be9134
 class Review:
@@ -140,7 +141,7 @@ def save(self: Review,
         try:
             if self._stamp() != self.stamp: raise ValueError(f'{self.path}: was changed by another page or program since it was read here; run this cell again to go on with what it holds now.')
             rows = {f: r for f, r in self.rows.items() if f != file} | {file: (text, state)}
-            with atomic_write(self.path, 'w') as out: out.writelines(f'{tsv(f)}\t{tsv(t)}\t{s}\n' for f, (t, s) in rows.items())
+            with atomic_write(self.path, 'w') as out: out.writelines(f'{tsv(f)}\t{tsv(cell)}\t{s}\n' for (f, (_, s)), cell in zip(rows.items(), as_cells([t for t, _ in rows.values()])))
             self.rows, self.stamp = rows, self._stamp()
         finally:
             with suppress(OSError): Path(lock.lock_file).unlink()        # Windows removes it by itself

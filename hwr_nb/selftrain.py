@@ -20,7 +20,7 @@ import torch
 from fastai.callback.core import CancelEpochException, CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
-from .corpus import EUROPEAN, SHORT, WordDistribution, broken, languages
+from .corpus import EUROPEAN, SHORT, WordDistribution, broken, languages, meant_for
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
@@ -180,7 +180,7 @@ class MixedWords:
 
     def __getitem__(self, i):
         if i % 4 == 1 and self.spliced and (made := self.spliced[i]): return made
-        if i % 2: x, t = self.synth[self.first + i // 2]; return ink_image(x), t
+        if i % 2: x, t = self.synth[(self.first + i // 2) % len(self.synth)]; return ink_image(x), t
         turn, k = divmod(i // 2, len(self.inks))
         j = np.random.default_rng((self.seed, turn)).permutation(len(self.inks))[k]
         return self.inks[j], self.texts[j]
@@ -390,7 +390,10 @@ def pieces(self: PseudoLabels) -> SplicedWords:
 
 # %% ../nbs/10_selftrain.ipynb #acec9033
 @patch
-def before_fit(self: PseudoLabels): self.bs = self.dls.train.bs
+def before_fit(self: PseudoLabels):
+    "Raises `ValueError` where it finds no `Budget` or no averaged weights"
+    self.bs = self.dls.train.bs
+    if not (hasattr(self.learn, 'budget') and hasattr(self.learn, 'ema')): raise ValueError('PseudoLabels needs a `Budget` among the callbacks, which says how long a round is, and averaged weights (`ema` of `hwr_learner` above 0), which are the teacher.')
 
 @patch
 def before_epoch(self: PseudoLabels):
@@ -535,6 +538,7 @@ def run_rounds(learn, pl, ckpt, resume=False):
         if (b := learn.budget).most and b.step >= b.most: pl.say(f'The run ended after {b.seconds / 60:.1f} minutes: so few crops have been learned from often enough.')
     except KeyboardInterrupt:
         ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.holds()}'); raise
+    except RuntimeError: ckpt.try_save(now=True); raise       # a process that draws words was killed, or memory is short
 
 # %% ../nbs/10_selftrain.ipynb #c80d1f95
 def taught(
@@ -575,11 +579,12 @@ def expected_words(
     "The words to expect in an archive. Where nobody named any: English for a charset of ASCII letters, else the languages that the readings look like"
     if words is not None: return WordDistribution.load(words), {}
     if all(c.isascii() for c in rec.charset.chars if c.isalpha()): return WordDistribution.default(), {'en': 1.}
+    meant = meant_for(rec.charset) or EUROPEAN
     if not found:
         some = inks[::-(-len(inks) // 1000) or 1]
         found = languages([t for t, c in rec.read_inks(some) if c > .3], rec.charset)
-        say('The readings look like ' + ', '.join(f'{l} {x:.0%}' for l, x in found.items()) + '.' if found else f'The readings look like no language we know; {", ".join(EUROPEAN)} are expected.')
-    found = found or dict.fromkeys(EUROPEAN, 1 / len(EUROPEAN))
+        say('The readings look like ' + ', '.join(f'{l} {x:.0%}' for l, x in found.items()) + '.' if found else f'The readings look like no language we know; {", ".join(meant)} are expected.')
+    found = found or dict.fromkeys(meant, 1 / len(meant))
     return WordDistribution.mixed(found, max(25_000, 60_000 // len(found))), found
 
 def lexicon_of(words, charset):
