@@ -143,7 +143,11 @@ class HTRNet(nn.Module):
 
 # %% ../nbs/06_model.ipynb #2a9a73b5
 @patch
-def columns(self: HTRNet, x, widths):
+def columns(
+    self: HTRNet,
+    x,              # as `forward`
+    widths,         # as `forward`
+):
     "Columns [W/8, B, C], frames of the first stage [B, C', 1, W/4], and the mask of valid frames"
     whole, x = x.dtype == torch.uint8, x.to(self.stem[0].conv.weight.dtype)
     x = (x.div(255) if whole else x).contiguous(memory_format=torch.channels_last)
@@ -290,7 +294,10 @@ def folded(
 
 _forms, _one = WeakKeyDictionary(), threading.Lock()
 
-def to_read(net, dtype):
+def to_read(
+    net,        # `HTRNet`
+    dtype,      # torch.bfloat16 or float32, of its weights
+):              # a network on the same device
     "`folded(net, dtype)`, made once until a weight changes"
     ts = [*net.parameters(), *net.buffers()]
     spots = torch.stack([t.reshape(-1)[t.numel() // 2].float() for t in ts]).tolist()       # what is written through `.data` is not counted as a version
@@ -364,7 +371,9 @@ def glimpse(
     return np.asarray(im.transform(im.size, Image.Transform.AFFINE, (1, lean, -lean * h / 2, 0, 1, up), Image.Resampling.BILINEAR))
 
 # %% ../nbs/06_model.ipynb #246ec7a5
-def trusted(pred): return len(pred) > 2 and pred.speller is not None and pred.speller.trust > 0
+def trusted(pred):
+    "Whether what the network says comes with a speller that counts"
+    return len(pred) > 2 and pred.speller is not None and pred.speller.trust > 0
 
 def options(
     preds,          # what `HTRNet` returns, for each look at the same words
@@ -418,12 +427,17 @@ def likeliest(
         out.append((list(cs[int(np.argmax(total))]), sureness(fit, total, len(preds))))
     return out
 
-def distinct(*readings): return [sorted({tuple(r) for r in rs}) for rs in zip(*readings)]
+def distinct(*readings):
+    "The different readings of each word, of several lists of readings"
+    return [sorted({tuple(r) for r in rs}) for rs in zip(*readings)]
 
 # %% ../nbs/06_model.ipynb #a3ddc3f7
 SURE = -.03     # log posterior from which a greedy reading needs no second opinion: 97 %
 
-def first_look(net, inks):
+def first_look(
+    net,    # `HTRNet`
+    inks,   # list of uint8 [height, w], a batch
+) -> tuple:  # (`Seen`, [(class numbers, log posterior)], positions)
     "What the network says to ink images, the greedy readings with their log posteriors, and the numbers of those that need a second opinion"
     pred = scores_of(net, inks)
     ids = greedy(pred)
@@ -438,7 +452,11 @@ def in_batches(inks, area):
         while n > 1 and n * inks[order[k + n - 1]].shape[1] > area // 8: n -= max(1, n // 8)
         yield order[k:k + n]; k += n
 
-def views(net, inks, looks):
+def views(
+    net,     # `HTRNet`
+    inks,    # list of uint8 [height, w], a batch
+    looks,   # arguments of `glimpse`, one tuple each
+) -> list:  # of `Seen`, one for each look
     "What the network says to ink images at each look; the looks at a few go as one batch, which is quicker"
     seen, n = [[glimpse(a, *look) for a in inks] for look in looks], len(inks)
     if n > 8 or not looks: return [scores_of(net, v) for v in seen]
@@ -446,14 +464,25 @@ def views(net, inks, looks):
     return [pred.pick(slice(k, k + n)) for k in range(0, n * len(looks), n)]
 
 # %% ../nbs/06_model.ipynb #c0b89325
-def second_opinion(net, pred, inks, lexicon, looks):
+def second_opinion(
+    net,       # `HTRNet`
+    pred,      # `Seen`: what it says to the inks as they are
+    inks,      # list of uint8 [height, w]
+    lexicon,   # as `predict`, or None
+    looks,     # as `predict`
+) -> tuple:  # two lists of (class numbers, `sureness`), or None for what was not asked
     "Readings of doubtful words, without and with a lexicon"
     preds = [pred, *views(net, inks, looks[1:])]
     some = options(preds) if len(looks) > 1 else [[tuple(t)] for t in greedy(pred)]
     more = [[tuple(t) for t, _ in lexicon.decode(p)] for p in preds] if lexicon else ()
     return likeliest(preds, some) if len(looks) > 1 else None, likeliest(preds, [sorted({*cs, *ts}) for cs, *ts in zip(some, *more)], lexicon.score) if lexicon else None
 
-def predict_batch(net, inks, lexicon=None, looks=LOOKS[:1]):
+def predict_batch(
+    net,               # `HTRNet`
+    inks,              # list of uint8 [height, w], a batch
+    lexicon=None,      # as `predict`
+    looks=LOOKS[:1],   # as `predict`
+) -> tuple:  # two lists of (class numbers, log posterior or `sureness`)
     "Readings of a batch without a lexicon and with it, the same list twice where there is none"
     pred, out, j = first_look(net, inks)
     other = list(out)

@@ -360,7 +360,11 @@ def pick_device(
     return usable_device(device)
 
 # %% ../nbs/09_pretrain.ipynb #d8573b93
-def first_weights(net, charset, init):
+def first_weights(
+    net,       # `HTRNet` to be trained
+    charset,   # `Charset` it writes
+    init,      # model file, or None: the network stays as it is
+) -> HTRNet:  # `net`
     "`net` with the weights of the model file `init`, where shapes agree. Raises `ValueError` where hardly any do"
     if init is None: return net
     old, cs, _ = load_model(init)
@@ -377,7 +381,12 @@ def first_weights(net, charset, init):
     net.load_state_dict({**new, **fits})
     return net
 
-def fit_until(learn, ckpt, say=print, resume=False):
+def fit_until(
+    learn,          # Learner with a `Budget`
+    ckpt,           # its `Checkpoint`
+    say=print,      # told where the state lies when training is stopped
+    resume=False,   # go on from that state
+):
     "Train until the budget is used; save the state when interrupted"
     if resume: ckpt.load(learn)
     try:
@@ -411,7 +420,11 @@ def set_trust(
     inks, texts = zip(*(stream.sample(i) for i in range(len(valid))))
     return inks, texts, best_trust(net, distorted(inks[::2], 1.2) + distorted(inks[1::2], 1.6), texts[::2] + texts[1::2]) if net.speller else None
 
-def held_out(net, valid, charset):
+def held_out(
+    net,       # `HTRNet`
+    valid,     # `WordSynth` with held-out fonts
+    charset,   # `Charset` of the network
+) -> tuple:  # (dict: fonts, words, wer, trust; dict of `calibrate`, and in it, as 'fast', that of one look)
     "As `set_trust`, but it returns a dict for the provenance, with the share read wrong, and the calibration: how sure a reading can be"
     inks, texts, trust = set_trust(net, valid, charset)
     def calibrated(looks):
@@ -422,7 +435,15 @@ def held_out(net, valid, charset):
     return dict(fonts=sorted({f.family for f in valid.fonts.fonts}), words=len(valid), wer=wer, trust=trust), dict(cal, fast=fast)
 
 # %% ../nbs/09_pretrain.ipynb #2e145f76
-def finish(learn, out, valid, state, synth, spelling, init=None):
+def finish(
+    learn,       # Learner at the end of its training
+    out,         # model file to write
+    valid,       # `WordSynth` with held-out fonts
+    state,       # resume file
+    synth,       # `WordSynth` it has learned from
+    spelling,    # {'minutes'} or {'steps'} of the speller's lesson
+    init=None,   # model file it began with
+):                      # `Recognizer`: what was written
     "The lesson of the speller; measure and calibrate the averaged weights on held-out synthetic words, write the model, remove the resume file"
     from hwr_nb.recognize import Recognizer
     b, net = learn.budget, learn.ema.avg.module.eval()

@@ -97,7 +97,13 @@ def read(self: Recognizer,
     return list(self.read_iter(items, lexicon, fast))
 
 @patch
-def read_iter(self: Recognizer, items, lexicon=None, fast=False, block=512):
+def read_iter(
+    self: Recognizer,
+    items,              # as `read`
+    lexicon=None,       # as `read`
+    fast=False,         # as `read`
+    block=512,          # crops that are opened at a time
+):
     "As `read`, but one `Reading` after the other, with bounded memory"
     items = as_items(items)
     lexicon = SoftLexicon.load(lexicon, self.charset) if lexicon is not None else None
@@ -108,8 +114,15 @@ def read_iter(self: Recognizer, items, lexicon=None, fast=False, block=512):
             path = os.fspath(it) if isinstance(it, (str, os.PathLike)) else ''
             yield Reading(path, *got[i]) if i in got else Reading(path, '', 0., errors[i])
 
+# %% ../nbs/11_recognize.ipynb #b768ac08
 @patch
-def read_together(self: Recognizer, items, lexicon=None, fast=False, block=2048):
+def read_together(
+    self: Recognizer,
+    items,              # as `read`
+    lexicon=None,       # as `read`
+    fast=False,         # as `read`
+    block=2048,         # crops of each process between two exchanges of readings
+):
     "As `read_iter`, by all processes that a launcher started: each opens and reads every n-th item, each gets all readings"
     if world() == 1: yield from self.read_iter(items, lexicon, fast); return
     items = as_items(items)
@@ -118,7 +131,12 @@ def read_together(self: Recognizer, items, lexicon=None, fast=False, block=2048)
         yield from woven(list(self.read_iter(mine(items[k:k + block * world()]), lexicon, fast)))
 
 @patch
-def read_inks(self: Recognizer, inks, lexicon=None, looks=LOOKS[:1]):
+def read_inks(
+    self: Recognizer,
+    inks,               # list of uint8 [height, w] ink images
+    lexicon=None,       # `SoftLexicon`, or None
+    looks=LOOKS[:1],    # arguments of `glimpse` for each look at doubtful words
+) -> list:  # of (text, confidence 0..1)
     "(text, confidence) of ink images; one look at each unless more are asked for"
     read = predict(self.net, inks, lexicon=lexicon, looks=looks)
     return self.worded(inks, read[1] if lexicon else read, len(looks) == 1)

@@ -139,7 +139,9 @@ def each_of(
             for i, r in zip(g, rs): got[i] = r
     return got
 
-def seen(net, inks, looks): return [scores_of(net, [glimpse(a, *look) for a in inks]) for look in looks]
+def seen(net, inks, looks):
+    "What the network says to ink images at each look"
+    return [scores_of(net, [glimpse(a, *look) for a in inks]) for look in looks]
 
 def plainly(
     rec,                # `Recognizer`
@@ -241,7 +243,9 @@ LUCK = 1.5      # standard errors that may be luck
 USES = 150      # real words in the batches of a run of so many minutes, for each crop it may learn from: to learn the same few again and again is to learn them by heart
 SOUND = .1      # share of letters in sound readings of the model as it came, below which it is not let loose on an archive
 
-def enough(n):
+def enough(
+    n,   # crops that are words
+):
     "Raises `ValueError` for so many crops that are words, where they are too few to learn from"
     if n < FEWEST: raise ValueError(f'{n} crops are too few to learn from; {FEWEST} are the least, 200 or more do well.')
 
@@ -505,7 +509,12 @@ def selftrain(
 # %% ../nbs/10_selftrain.ipynb #57c2752b
 PER_MINUTE = 500    # crops for each minute of a run, at most
 
-def allowed(minutes, steps, rounds, seed):
+def allowed(
+    minutes,   # of the run, or None
+    steps,     # of the run, or None
+    rounds,    # of labeling and training
+    seed,      # of everything random
+):
     "Raises `ValueError` for numbers that cannot be, before anything is done"
     if (minutes, steps) != (None, None): Budget(1., minutes, steps)
     if rounds < 1 or not 0 <= seed < 1 << 32 or rounds % 1 or seed % 1: raise ValueError(f'rounds must be 1 or more and seed 0 or more (at most 4,294,967,295), both whole numbers, not {rounds} and {seed}.')
@@ -528,7 +537,12 @@ def sample(
 # %% ../nbs/10_selftrain.ipynb #3528a9f9
 SPELLING = .1   # share of the time in which the speller learns other words than those it was trained on
 
-def run_rounds(learn, pl, ckpt, resume=False):
+def run_rounds(
+    learn,          # Learner with `pl` and a `Budget`
+    pl,             # `PseudoLabels`
+    ckpt,           # `Checkpoint`
+    resume=False,   # go on from its state
+):
     "All rounds and the last look; an interrupted run saves its state"
     learn.remove_cbs([c for c in learn.cbs if c.name == 'lines'])      # `PseudoLabels` has lines of its own
     if resume: ckpt.load(learn)
@@ -611,7 +625,11 @@ def figures_of(
     return measure
 
 # %% ../nbs/10_selftrain.ipynb #c6a079e6
-def without(files, labeled, say):
+def without(
+    files,     # image files to learn from
+    labeled,   # folder to measure with, or None
+    say,       # told how many are left out
+) -> list:  # of files
     "The files that are not among the labeled ones: what is measured with is not learned from"
     if labeled is None: return files
     same = set(once(lambda: [os.path.realpath(f) for f in wi.files] if (wi := WordImages(labeled)).texts else []))      # without labels it cannot be measured, which is said later
@@ -674,12 +692,17 @@ def corrected(
 # %% ../nbs/10_selftrain.ipynb #21424908
 REPORTED = 1000     # crops, at most, whose readings before and after are in the report
 
-def measured(start, rec, test):
+def measured(
+    start,   # `Recognizer` that came
+    rec,     # `Recognizer` that is returned
+    test,    # labeled `WordImages`
+) -> dict:  # before, after: figures of `evaluate`; labeled: a dict for each crop
     "Error rates of the model that came and of the one that is returned, and what they read in each labeled crop"
     b, a = start.evaluate(test), rec.evaluate(test)
     return dict(before=b.to_dict(), after=a.to_dict(), labeled=[dict(file=f, text=x.text, group=x.group, before=x.reading, sure_before=x.confidence, after=y.reading, sure=y.confidence, error=x.error)
                                                                 for f, x, y in zip(test.names(), b.rows, a.rows)])
 
+# %% ../nbs/10_selftrain.ipynb #eb5eaaef
 def why_returned(
     k,          # round whose model is returned, 0: the one that came
     score,      # what the judge said of it
@@ -693,7 +716,16 @@ def why_returned(
     else: why = ('every round reads this archive worse than the model did before, by more than luck' if steps else 'there was no time to learn anything' if judged > 1 else 'nothing was learned') + ', so that model is returned unchanged'
     return f'round {k} is returned: {why}'
 
-def finish_rounds(learn, pl, out, state, base, bad, test, settings):
+def finish_rounds(
+    learn,      # Learner after its rounds
+    pl,         # its `PseudoLabels`
+    out,        # model file to write
+    state,      # resume file, which goes
+    base,       # `Recognizer` that came
+    bad,        # {file: why it was left out}
+    test,       # labeled `WordImages`, or None
+    settings,   # dict for the report and the provenance
+):                      # `Recognizer`: what was written
     "Write report.json and, last of all, the model of the round that `PseudoLabels` settled on"
     from hwr_nb.recognize import Recognizer
     learn.checkpoint.try_save(now=True)     # stopped now, a resumed run has only this to do

@@ -135,7 +135,7 @@ def shape(
 # %% ../nbs/03_synth.ipynb #119dee8e
 def lean(
     font,           # a `Font`
-) -> float:         # shear, shift to the right per unit of height; 0: upright
+) -> float:         # shear, shift to the right per unit of height, 0 (upright) to .8 in steps of .1
     "How far the font's own letters lean"
     if '_lean' not in font.__dict__:        # kept with the font, for another may come to be in its file
         try: ys, xs = np.nonzero(typeset(font, 'nhilmu') > 90)
