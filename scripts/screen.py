@@ -4,7 +4,7 @@
     python scripts/screen.py "no cursive fonts" --kind style --fonts FONTS --without cursive --init none --sets DATA/gw/labeled
     python scripts/screen.py "half as wide" --kind curve --net hidden=100 --init none --minutes 4 --sets DATA/gw/labeled
 
-A row is one run with one seed; two rows can be compared if minutes, machine, seed and start agree. Labels are read to measure only. A default may be chosen by the mean over the sets, which are development sets then.
+A row is one run with one seed, read with one look; two rows can be compared if minutes, machine, seed and start agree. Labels are read to measure only. A default may be chosen by the mean over the sets, which are development sets then.
 """
 import argparse, ast, dataclasses, importlib, json, os, platform, tempfile
 from pathlib import Path
