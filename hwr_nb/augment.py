@@ -26,7 +26,7 @@ def bend(
     rhythm=0.,          # largest root mean square of the shift along the line that varies from letter to letter, pixels
     wander=0.,          # the same across the line, pixels
     swell=0.,           # the same of the height, as a share of it
-    lean=0.,            # the same of the shear, shift per unit of height
+    slant=0.,            # the same of the shear, shift per unit of height
 ) -> Tensor:            # float [B, 1, H, W]
     "Shear, turn, stretch, shift and warp each word of a batch in its own way"
     B, _, H, W = x.shape
@@ -36,7 +36,7 @@ def bend(
     slope = u(turn) * (5 / (turn * widths[:, None, None].clamp(min=1))).clamp(max=1) if turn else 0.       # the ends go up or down by 2.5 pixels at most
     field = torch.randn(B, 2, max(2, H // 8), max(2, W // 8), device=x.device)
     field = F.interpolate(field, (H, W), mode='bilinear', align_corners=True) * (elastic * 1.5)
-    amount = torch.tensor([[rhythm], [wander], [swell], [lean]], device=x.device) * 1.2
+    amount = torch.tensor([[rhythm], [wander], [swell], [slant]], device=x.device) * 1.2
     line = torch.randn(B, 4, max(2, W // 16 + 1), device=x.device) * torch.rand(B, 4, 1, device=x.device) * amount
     line = F.interpolate(line, W, mode='linear', align_corners=True)[:, :, None]
     gx = xs + ys * (u(shear) + line[:, 3]) + u(shift) + field[:, 0] + line[:, 0]

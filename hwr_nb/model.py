@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'ALONE', 'SURE', 'TRUSTS', 'FORMAT', 'ConvBN', 'ResBlock', 'Stage', 'Turned',
            'flip_within', 'BiLSTM', 'buildable', 'HTRNet', 'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment',
-           'forced_alignment', 'usable_device', 'bf16_pays', 'folded', 'to_read', 'fit_of', 'log_posteriors',
-           'scores_of', 'glimpse', 'trusted', 'options', 'spelled', 'sureness', 'likeliest', 'distinct', 'first_look',
-           'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
-           'calibrate', 'confidence', 'same_classes', 'save_model', 'read_header', 'NoStart', 'load_model']
+           'forced_alignment', 'usable_device', 'bf16_pays', 'fused', 'to_read', 'fit_of', 'log_posteriors',
+           'scores_of', 'glimpse', 'speller_counts', 'options', 'spelled', 'sureness', 'likeliest', 'distinct',
+           'first_look', 'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch',
+           'best_trust', 'calibrate', 'confidence', 'same_classes', 'save_model', 'read_header', 'NoStart',
+           'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math, threading, warnings
@@ -281,7 +282,7 @@ def bf16_pays(
     return bool(caps.get('amx_bf16', caps.get('amx_tile', False)) or caps.get('avx512_bf16', False))
 
 # %% ../nbs/06_model.ipynb #4438b4ab
-def folded(
+def fused(
     net,                    # `HTRNet`
     dtype=torch.float32,    # of its numbers
 ):                          # `HTRNet` without a speller
@@ -298,12 +299,12 @@ def to_read(
     net,        # `HTRNet`
     dtype,      # torch.bfloat16 or float32, of its weights
 ):              # a network on the same device
-    "`folded(net, dtype)`, made once until a weight changes"
+    "`fused(net, dtype)`, made once until a weight changes"
     ts = [*net.parameters(), *net.buffers()]
     spots = torch.stack([t.reshape(-1)[t.numel() // 2].float() for t in ts]).tolist()       # what is written through `.data` is not counted as a version
     key = dtype, *spots, *((t.data_ptr(), 0 if t.is_inference() else t._version) for t in ts)
     with _one:
-        if net not in _forms or _forms[net][0] != key: _forms[net] = key, folded(net, dtype)
+        if net not in _forms or _forms[net][0] != key: _forms[net] = key, fused(net, dtype)
         return _forms[net][1]
 
 @patch
@@ -360,18 +361,18 @@ LOOKS = ((1., 0., 0), (1.15, -.25, -2), (1.15, .2, 2), (1., -.25, 2), (1., .2, -
 def glimpse(
     ink,            # uint8 [height, w] ink image
     by=1.,          # factor of the width
-    lean=0.,        # shear: shift to the right per unit of height; its middle row stays
+    slant=0.,        # shear: shift to the right per unit of height; its middle row stays
     up=0,           # shift upwards, pixels
 ) -> np.ndarray:    # uint8 [height, w']
     "The same word as another look shows it"
     a = stretched(ink, by)
-    if not (lean or up): return a
-    h, room = len(a), math.ceil(abs(lean) * len(a) / 2)
+    if not (slant or up): return a
+    h, room = len(a), math.ceil(abs(slant) * len(a) / 2)
     im = Image.fromarray(framed(a, 0, room))
-    return np.asarray(im.transform(im.size, Image.Transform.AFFINE, (1, lean, -lean * h / 2, 0, 1, up), Image.Resampling.BILINEAR))
+    return np.asarray(im.transform(im.size, Image.Transform.AFFINE, (1, slant, -slant * h / 2, 0, 1, up), Image.Resampling.BILINEAR))
 
 # %% ../nbs/06_model.ipynb #246ec7a5
-def trusted(pred):
+def speller_counts(pred):
     "Whether what the network says comes with a speller that counts"
     return len(pred) > 2 and pred.speller is not None and pred.speller.trust > 0
 
@@ -381,7 +382,7 @@ def options(
 ) -> list:          # for each word a sorted list of different texts, as tuples of class numbers
     "What words may say: the greedy reading of each look, more readings, and what the speller writes where it is trusted"
     each = zip(*(greedy(p) for p in preds), *more)
-    by_letter = spell(preds[0].speller, preds) if trusted(preds[0]) else [[]] * len(preds[0][1])
+    by_letter = spell(preds[0].speller, preds) if speller_counts(preds[0]) else [[]] * len(preds[0][1])
     return [sorted({*map(tuple, rs), *(tuple(t) for t, _ in written)}) for rs, written in zip(each, by_letter)]
 
 # %% ../nbs/06_model.ipynb #e8419875
@@ -419,7 +420,7 @@ def likeliest(
 ) -> list:          # for each word (class numbers, `sureness`) of the best candidate
     "The texts that all looks together find likeliest, and that look like words to the speller, as far as it is trusted, and to a language model"
     fits, out = [fit_of(p, candidates) for p in preds], []
-    said, trust = (spelled(preds[0].speller, candidates), float(preds[0].speller.trust)) if trusted(preds[0]) else (None, 0.)
+    said, trust = (spelled(preds[0].speller, candidates), float(preds[0].speller.trust)) if speller_counts(preds[0]) else (None, 0.)
     a, b = BOTH if score and said else (1., 1.)
     for k, cs in enumerate(candidates):
         fit = np.mean([f[k] for f in fits], 0)

@@ -24,7 +24,7 @@ from .corpus import EUROPEAN, SHORT, WordDistribution, broken, languages, meant_
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
-from .model import LOOKS, SURE, batch_by_batch, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, trusted
+from .model import LOOKS, SURE, batch_by_batch, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, speller_counts
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, budget_of, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
@@ -120,7 +120,7 @@ def settle(
         some = [p.pick(j) for p in preds]
         for p, r in zip(some, fixed if lexicon else ()):
             for i, (t, _) in zip(j, lexicon.decode(p)): r[i] = tuple(t)
-        for i, w in zip(j, spell(some[0].speller, some) if trusted(some[0]) else ()): written[i] = [tuple(t) for t, _ in w]
+        for i, w in zip(j, spell(some[0].speller, some) if speller_counts(some[0]) else ()): written[i] = [tuple(t) for t, _ in w]
     best = likeliest(preds, [sorted({*c, *w}) for c, w in zip(distinct(*plain, *fixed), written)], lexicon.score if lexicon else None)
     return [(p, f, tuple(t), s) for p, f, (t, s) in zip(zip(*plain), zip(*fixed), best)]
 

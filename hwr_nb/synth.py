@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LEAST', 'XH', 'MARKED', 'GROWN', 'GRAIN', 'LOOSE', 'P_BARS', 'P_ENDS', 'P_GROWN', 'MARKS', 'MOST_FILES', 'SynthStyle',
-           'typeset', 'long_s', 'shape', 'lean', 'spaced', 'loose_marks', 'barred', 'flourished', 'enlarged', 'stroke',
-           'scan', 'worn', 'trimmed', 'beside', 'lined', 'crop', 'WordSynth', 'looser', 'word_sampler', 'word_grid',
-           'contact_sheet', 'synth_folder']
+           'typeset', 'long_s', 'shape', 'font_slant', 'spaced', 'loose_marks', 'barred', 'flourished', 'enlarged',
+           'stroke', 'scan', 'worn', 'trimmed', 'beside', 'lined', 'crop', 'WordSynth', 'looser', 'word_sampler',
+           'word_grid', 'contact_sheet', 'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
 import math, os, unicodedata, warnings
@@ -133,27 +133,27 @@ def shape(
     return cv2.warpAffine(a, back, (max(1, math.ceil(x1 - x0 + .5)), max(1, math.ceil(y1 - y0 + .5))), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 # %% ../nbs/03_synth.ipynb #119dee8e
-def lean(
+def font_slant(
     font,           # a `Font`
 ) -> float:         # shear, shift to the right per unit of height, 0 (upright) to .8 in steps of .1
     "How far the font's own letters lean"
-    if '_lean' not in font.__dict__:        # kept with the font, for another may come to be in its file
+    if '_slant' not in font.__dict__:        # kept with the font, for another may come to be in its file
         try: ys, xs = np.nonzero(typeset(font, 'nhilmu') > 90)
         except ValueError: ys = xs = np.zeros(1, int)
         sharp = {s: (np.bincount((xs + s * ys).astype(int)) ** 2).sum() for s in np.arange(0, .85, .1)}
-        font._lean = float(max(sharp, key=sharp.get))
-    return font._lean
+        font._slant = float(max(sharp, key=sharp.get))
+    return font._slant
 
 def spaced(
     a: np.ndarray,      # uint8 [h, w], strokes 255 on 0
     by: float,          # length of the joins against the font's
-    lean=0.,            # shear of the letters
+    slant=0.,            # shear of the letters
     rng=None,           # makes each join differ; None: all alike
 ) -> np.ndarray:        # uint8 [h, w'], the word upright, with other joins
     "Draw out or press together what lies between the letters"
     h, w = a.shape
     ink = (a > 90).view(np.uint8)
-    if lean: ink = cv2.warpAffine(ink, np.array([[1., lean, 0.], [0., 1., 0.]]), (math.ceil(w + lean * h), h), flags=cv2.INTER_NEAREST)
+    if slant: ink = cv2.warpAffine(ink, np.array([[1., slant, 0.], [0., 1., 0.]]), (math.ceil(w + slant * h), h), flags=cv2.INTER_NEAREST)
     n = cv2.reduce(ink, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
     if not n.any(): return a
     some = np.sort(n[n > 0])
@@ -162,7 +162,7 @@ def spaced(
     k = (by * np.exp(.4 * rng.standard_normal(len(at)))).tolist() if rng is not None else [by] * len(at)
     to = np.cumsum([0] + [max(1, round((r - l) * f)) if thin[l] else r - l for l, r, f in zip(at, at[1:], k)])
     source, rows = np.interp(np.arange(to[-1]) + .5, to, at) - .5, np.arange(h, dtype=np.float32)[:, None]
-    return cv2.remap(a, source.astype(np.float32) - lean * (rows + .5), np.repeat(rows, to[-1], 1), cv2.INTER_LINEAR)
+    return cv2.remap(a, source.astype(np.float32) - slant * (rows + .5), np.repeat(rows, to[-1], 1), cv2.INTER_LINEAR)
 
 # %% ../nbs/03_synth.ipynb #e7760879
 MARKED = frozenset('ijäöüàâéèêëîïôùûñáíóúåãõ')      # letters whose marks move
@@ -198,7 +198,7 @@ def barred(
     base: float,        # row of the base line
     rng,                # random generator
     thick=2.,           # of the font's strokes, pixels
-    lean=0.,            # shear of the letters
+    slant=0.,            # shear of the letters
 ) -> np.ndarray:        # uint8 [h', w'], the same with bars
     "Cross the stems, each with a bar of its own or two near ones with one"
     side, above = round(2.2 * XH), max(0, math.ceil(1.9 * XH - base)) + 4
@@ -210,7 +210,7 @@ def barred(
         right = max(stems[k + both] + XH * (.35 + .3 * rng.standard_normal()), left + .5 * XH) + XH * (rng.random() < .25) * rng.uniform(0, 1.2)
         xs = np.array([left, (left + right) / 2, right])
         ys = base - high - slope * (xs - xs[1]) + [0, rng.normal(0, .05 * XH), 0]
-        line = np.stack([xs + lean * high + side, ys + above], 1)
+        line = np.stack([xs + slant * high + side, ys + above], 1)
         cv2.polylines(out, [(line * 16).round().astype(np.int32)], False, 255, max(1, round(thick * rng.uniform(.6, 1.1))), cv2.LINE_AA, 4)
         k += 1 + both
     return _tight(out, 0)
@@ -461,7 +461,7 @@ def _typeset(self: WordSynth, rng, loose=None):
             signs = self._written(rng, text, font)
             im, signs = self._hasty(loose, signs, font) if loose else (typeset(font, signs), signs)
             old, parted = rng.random() >= s.p_joins, len(signs) > len(text)
-            slope = 0. if old and not parted else lean(font)
+            slope = 0. if old and not parted else font_slant(font)
             if parted or not old: im = spaced(im, math.exp(rng.uniform(*map(math.log, (.4, 1.) if parted else s.joins))), slope, rng)
             if rng.random() < s.p_marks and not MARKED.isdisjoint(text): im = loose_marks(im, rng)
             return text, im, slope
@@ -491,7 +491,7 @@ def _hasty(self: WordSynth, rng, text, font):
     left, top, *_ = face.getbbox(signs, anchor='ls')
     im, base, begin = enlarged(font, signs, rng.uniform(1.3, 2.1)) if large else (typeset(font, signs), -top, -left)
     im, more = flourished(im, base, rng, thick, first, last, tall)
-    return barred(im, [face.getlength(signs[large:k]) + face.getlength('l') / 2 + begin + more for k in at], base, rng, thick, lean(font)), signs
+    return barred(im, [face.getlength(signs[large:k]) + face.getlength('l') / 2 + begin + more for k in at], base, rng, thick, font_slant(font)), signs
 
 @patch
 def _parted(self: WordSynth, rng, text, font):
