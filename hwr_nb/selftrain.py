@@ -253,7 +253,7 @@ def enough(
 
 # %% ../nbs/10_selftrain.ipynb #a227fab6
 class PseudoLabels(Callback):
-    "Rounds of self-training: each epoch labels the crops, keeps the surest and trains on them"
+    "Rounds of self-training: each epoch labels the crops, keeps the surest and trains on them. It needs a `Budget` and averaged weights beside it"
     order = 55      # after `Budget`
     def __init__(self,
         inks,               # unlabeled crops as ink images
