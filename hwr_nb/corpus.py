@@ -582,7 +582,7 @@ def _most_of(cs, langs):
 
 def meant_for(
     charset, # of the recognizer: anything `Charset.load` takes
-)->list: # language codes: English, French, German, Spanish and Italian for one that can write them, else those that need its letters beyond ASCII; empty if none is known
+)->list|tuple: # language codes: `EUROPEAN` itself for one that can write these, else those that need its letters beyond ASCII; empty if none is known
     "The languages that a charset is for"
     able = written_with(charset)
     return EUROPEAN if set(EUROPEAN)<=set(able) else _most_of(Charset.load(charset), [l for l in able if l not in written_with('en')])

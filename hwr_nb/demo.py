@@ -254,7 +254,7 @@ def honest(
 ) -> list:  # of sentences
     "What the figures do not say by themselves"
     out = []
-    if s.simulated: out.append('This archive is simulated: a font that the model was never trained on, drawn in one slant (further than the training had), with one pen and on one kind of paper. No real handwriting is in it. It shows that the machinery works; '
+    if s.simulated: out.append('This archive is simulated: a font that the model was never trained on, drawn in one slant (at the end of what the training had, or beyond it), with one pen and on one kind of paper. No real handwriting is in it. It shows that the machinery works; '
         'it promises nothing for your archive, which is harder: real letters vary from word to word, and its words need not stand in the word list that both this archive and the training are drawn from.')
     if s.before is not None:
         r, n = s.before.rows, len({w.group for w in s.before.rows if w.group})

@@ -352,7 +352,7 @@ def averages(self: HWRLearner):
 def show_batch(self: HWRLearner,
     max_n=12,   # words shown
 ):              # a Pillow picture
-    "Words of the next training batch with their texts"
+    "Words of the first training batch, made anew, with their texts"
     return self.dls.train.show_batch(max_n=max_n)
 
 @patch

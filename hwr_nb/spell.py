@@ -148,10 +148,11 @@ def word_batches(
     bs=512,     # words in a batch
     power=.5,   # of the counts of words
 ):              # yields int64 [bs, L] class numbers, padded with 0
-    "Words to spell, without end; those of a batch are about equally long"
+    "Words to spell, without end; those of a batch are about equally long. Raises `ValueError` where the charset can write none of them"
     words, rng = words.tempered(power) if hasattr(words, 'tempered') else words, np.random.default_rng(seed)
     while True:
         ids = sorted((charset.encode(w) for _ in range(20 * bs) if charset.covers(w := words(rng))), key=len)
+        if not ids: raise ValueError(f'None of {20 * bs:,} drawn words can be written with the charset {charset.name!r}; give words that it covers.')
         for k in rng.permutation(max(1, len(ids) // bs)): yield padded(ids[k * bs:(k + 1) * bs])
 
 def lesson(
@@ -167,7 +168,7 @@ def lesson(
     rest = [p for p in speller.requires_grad_().train().parameters() if all(p is not t for t in table)]
     opt = torch.optim.AdamW([dict(params=rest, top=lr), dict(params=table, top=3 * lr, weight_decay=0.)], weight_decay=.01, fused=True)
     avg = AveragedModel(speller, avg_fn=lambda a, p, n: a + (p - a) * max(.002, 9 / (10 + float(n))), use_buffers=True)
-    if not (steps if minutes is None else minutes) > 0: raise ValueError(f'A lesson takes minutes or steps above 0, not minutes={minutes}, steps={steps}.')
+    if (minutes is None) == (steps is None) or not (steps if minutes is None else minutes) > 0: raise ValueError(f'A lesson takes minutes or steps, one of them, above 0, not minutes={minutes}, steps={steps}.')
     t0, n, dev = time.monotonic(), 0, speller.place.device
     while (done := n / steps if steps else (time.monotonic() - t0) / 60 / minutes) < 1:
         for g in opt.param_groups: g['lr'] = g['top'] * min(max(done, 1e-3) / .05, (1 - done) / .95)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from functools import lru_cache
 
 import numpy as np
+from fastcore.basics import patch
 import torch
 
 from .data import framed
@@ -111,8 +112,13 @@ def _look(ink):
     return np.log((m.sum() + 1) / ((m[:, 1:] & ~m[:, :-1]).sum() + 1)) / .2, (rows * np.arange(len(rows))).sum() / max(rows.sum(), 1) / 1.5
 
 # %% ../nbs/09c_splice.ipynb #51396ac3
-def _joined(self, text, rng, tries=10):
-    "A word put together: uint8 [h, w] ink image; None where the pieces for it are missing"
+@patch
+def __call__(self: Splicer,
+    text,       # to be written
+    rng,        # random generator
+    tries=10,   # pieces drawn by lot for each place, of which the one that fits best is taken
+):              # uint8 [h, w] ink image; None where the pieces for it are missing
+    "A word put together"
     word = None
     for p in self.divide(text, rng) or []:
         some = [p[int(k)] for k in rng.integers(len(p), size=1 if word is None else tries)]
@@ -126,8 +132,6 @@ def _joined(self, text, rng, tries=10):
     word = sheared(word, -self.slant[first])
     on = np.flatnonzero(word.max(0) > 60)
     return framed(word[:, on[0]:on[-1] + 1], 0, 4) if len(on) else None
-
-Splicer.__call__ = _joined
 
 def splicer(
     net,        # `HTRNet` that has read the crops

@@ -31,6 +31,10 @@ def test_unrelated_words():
     refs, hyps = words(rng, PLAIN, 300, low=1), words(rng, PLAIN, 300)
     assert math.isclose(cer(zip(refs, hyps)), jiwer.cer(refs, hyps))
 
+def test_same_ink():
+    "An apostrophe or an s of another form is one sign for us"
+    for r, h in (('l’eau', "l'eau"), ('ſo', 'so')): assert cer([(r, h)])==0<jiwer.cer([r], [h])
+
 def test_empty_readings():
     refs, hyps = ['ab', 'c', 'def'], ['', 'c', '']
     assert cer(zip(refs, hyps))==jiwer.cer(refs, hyps)==5/6
