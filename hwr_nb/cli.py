@@ -57,7 +57,9 @@ def stoppable():
         for s,f in old.items(): signal.signal(s, f)
 
 # %% ../nbs/12_cli.ipynb #109a5a7d
-def say(msg):
+def say(
+    msg, # one printable line
+):
     "A line on stderr; where the terminal is gone nobody misses it"
     with suppress(OSError): print(f'{Path(sys.argv[0]).stem}{f" (process {rank()})" if rank() else ""}: {msg}', file=sys.stderr, flush=True)
 
@@ -66,9 +68,15 @@ def alone():
     if rank(): time.sleep(2); raise SystemExit(2)       # the first shall speak before the launcher ends it
     if world() > 1: raise UsageError(f'this command runs in one process, not in {world()}: start it without a launcher; hwr-pretrain, hwr-selftrain and hwr-read can be shared')
 
-def tell(msg): first_only(print)(printable(msg), flush=True)
+def tell(
+    msg, # what to say, once however many processes there are
+):
+    "A line on stdout"
+    first_only(print)(printable(msg), flush=True)
 
-def progress(msg):
+def progress(
+    msg, # as `tell`
+):
     "A line about a long run, which goes on where nobody listens any more or the disk of the log is full"
     try: tell(msg)
     except OSError as e: say(f'nothing more can be written to standard output ({e.strerror}); the work goes on'); os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -59,8 +59,8 @@ def open_image(
 
 # %% ../nbs/04_data.ipynb #eb391ab7
 def upright(
-    im: Image.Image,
-) -> Image.Image:
+    im: Image.Image,    # just opened
+) -> Image.Image:       # the same size, or height and width exchanged
     "Turned as its EXIF data say; where those are damaged, as it is"
     im.load()                       # damaged pixels are another matter
     try: return ImageOps.exif_transpose(im)
@@ -460,7 +460,10 @@ def hung_up(_):
 
 class WordDL(DataLoader):
     "Batches `(ink, widths, targets)` of a `BucketStream`, made in a process of their own where `workers` is 1 or more"
-    def __init__(self, stream, workers=0):
+    def __init__(self,
+        stream,     # `BucketStream`
+        workers=0,  # processes that make batches; 0: this one
+    ):
         super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, worker_init_fn=hung_up, generator=torch.Generator())    # the global one stays for dropout
         self.n_inp, self.charset, self.bs, self.n, self._it = 2, stream.charset, stream.bs, stream.n * stream.bs, None
 

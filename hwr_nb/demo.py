@@ -526,7 +526,9 @@ def demo(
         return _tell_end(s, html_report(s, out/'report.html'), time.monotonic() - t0, say)
 
 # %% ../nbs/13_demo.ipynb #5c1e4601
-def there(data):
+def there(
+    data, # `Path` of a folder or .tar file
+):
     "Whether there is an archive, as far as one can see without unpacking. Raises `ValueError` where there is none"
     if data.is_dir(): find_archive(data)
     elif not data.is_file(): raise ValueError(f'{data}: no such folder or .tar file.')

@@ -150,7 +150,9 @@ class Budget(Callback):
 class StepSeed(Callback):
     "Seed torch anew before each training step, from the run's seed and the number of the step in its `Budget`"
     order = -10
-    def __init__(self, seed=0): self.seed = seed
+    def __init__(self,
+        seed=0,     # of the run
+    ): self.seed = seed
     def before_batch(self):
         if self.training: torch.manual_seed((self.seed + 7919 * rank()) * 1_000_003 + self.learn.budget.step)      # other words, other randomness
 
@@ -175,7 +177,9 @@ class Clip(Callback):
 class GiveBack(Callback):
     "Return freed memory to the system before each epoch and every so many training steps"
     order = 71      # after whatever an epoch begins with
-    def __init__(self, every=25): self.every, self.steps = every, 0
+    def __init__(self,
+        every=25,   # training steps between two times
+    ): self.every, self.steps = every, 0
 
     @staticmethod
     def give():
@@ -190,7 +194,9 @@ class GiveBack(Callback):
 class Lines(Callback):
     "One quiet line per epoch: seconds, words per second, losses and metrics"
     order = 55          # before fastai's `CSVLogger`, which writes what the logger is given
-    def __init__(self, say=print): self.say = say
+    def __init__(self,
+        say=print,  # where the line goes
+    ): self.say = say
     def before_fit(self): self.quiet, self.learn.logger = self.learn.logger is noop, lambda *_: None        # `no_logging` makes it that
     def before_epoch(self): self.t, self.words, self.rate = time.monotonic(), 0, None
     def after_batch(self):
@@ -323,7 +329,10 @@ class HWRLearner(Learner):
 def beside(self: HWRLearner, file): return join_path_file(file, self.path/self.model_dir, ext='.averages.pth')
 
 @patch
-def save(self: HWRLearner, file, **kw):
+def save(self: HWRLearner,
+    file,   # name in the learner's folder, or a path, without ending; or an open file, which gets no averages
+    **kw,   # as fastai
+):
     "As fastai, and the averaged weights beside it, which are those that are measured"
     path = Learner.save(self, file, **kw)
     if not rank() and isinstance(file, (str, Path)):
@@ -332,7 +341,10 @@ def save(self: HWRLearner, file, **kw):
     return path
 
 @patch
-def load(self: HWRLearner, file, **kw):
+def load(self: HWRLearner,
+    file,   # as `save`
+    **kw,   # as fastai
+):
     "As fastai, and the averaged weights where `save` has put them"
     Learner.load(self, file, **kw)
     if hasattr(self, 'ema') and isinstance(file, (str, Path)) and (p := self.beside(file)).is_file():

@@ -52,7 +52,9 @@ def common_words(
 
 class OnlyThese:
     "A sampler that draws each word as often as the others"
-    def __init__(self, words): self.words = list(words)
+    def __init__(self,
+        words,      # list of str
+    ): self.words = list(words)
     def __call__(self, rng): return self.words[int(rng.integers(len(self.words)))]
     def __repr__(self): return f'OnlyThese({len(self.words)} words)'
 
