@@ -248,8 +248,8 @@ def hwr_selftrain(
     from hwr_nb.selftrain import selftrain
     from hwr_nb.pretrain import run_dir
     from hwr_nb.recognize import Recognizer
-    book = _book(fonts, Recognizer.load(model).charset) if fonts else None
-    rec = selftrain(model, unlabeled, out, minutes, rounds=rounds, words=words, fonts=book, labeled=labeled, corrections=corrections, seed=seed, resume=resume, device=device, say=progress)
+    own = dict(fonts=_book(fonts, Recognizer.load(model).charset)) if fonts else {}
+    rec = selftrain(model, unlabeled, out, minutes, rounds=rounds, words=words, labeled=labeled, corrections=corrections, seed=seed, resume=resume, device=device, say=progress, **own)
     progress(f'{out}: {rec}')
     report = run_dir(out)/'report.json'
     if not rank():
