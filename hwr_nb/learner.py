@@ -70,7 +70,9 @@ class Bf16(Callback):
         if self.ctx: self.ctx.__exit__(None, None, None); self.ctx = None
 
 # %% ../nbs/08_learner.ipynb #377c6cba
-def bare(net): return net.module if isinstance(net, DistributedDataParallel) else net
+def bare(net):
+    "The network itself, without what several processes wrap around it"
+    return net.module if isinstance(net, DistributedDataParallel) else net
 
 class EMA(Callback):
     "Exponential moving average of the weights; validation uses it"

@@ -6,10 +6,9 @@
 __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'ALONE', 'SURE', 'TRUSTS', 'FORMAT', 'ConvBN', 'ResBlock', 'Stage', 'Turned',
            'flip_within', 'BiLSTM', 'buildable', 'HTRNet', 'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment',
            'forced_alignment', 'usable_device', 'bf16_pays', 'fused', 'to_read', 'fit_of', 'log_posteriors',
-           'scores_of', 'glimpse', 'speller_counts', 'options', 'spelled', 'sureness', 'likeliest', 'distinct',
-           'first_look', 'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch',
-           'best_trust', 'calibrate', 'confidence', 'same_classes', 'save_model', 'read_header', 'NoStart',
-           'load_model']
+           'scores_of', 'glimpse', 'speller_counts', 'options', 'spelled', 'sureness', 'likeliest', 'first_look',
+           'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
+           'calibrate', 'confidence', 'same_classes', 'save_model', 'read_header', 'NoStart', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import json, math, threading, warnings
@@ -56,7 +55,10 @@ class ConvBN(nn.Module):
 
 class ResBlock(nn.Module):
     "Two convolutions around a shortcut (He et al. 2016)"
-    def __init__(self, n, ks=3):
+    def __init__(self,
+        n,      # channels
+        ks=3,   # side of the kernels
+    ):
         super().__init__()
         self.a, self.b = ConvBN(n, n, ks), ConvBN(n, n, ks, act=False)
 
@@ -96,7 +98,10 @@ def flip_within(
 
 class BiLSTM(nn.Module):
     "One bidirectional LSTM layer that padding does not change"
-    def __init__(self, ni, nh):
+    def __init__(self,
+        ni,     # numbers that describe a frame
+        nh,     # numbers that each direction makes of it
+    ):
         super().__init__()
         self.fwd, self.bwd = nn.LSTM(ni, nh), nn.LSTM(ni, nh)
 
@@ -201,7 +206,8 @@ def ctc_loss(
     shortcut=.1,        # weight of the shortcut head's loss, used while training
     reduction='mean',   # 'mean' over words, or 'none' for one value per word
 ) -> Tensor:            # nats per word
-    "CTC loss of a batch in nats per word"
+    "CTC loss of a batch in nats per word. Raises `ValueError` for another `reduction`"
+    if reduction not in ('mean', 'none'): raise ValueError(f"reduction is {reduction!r}: give 'mean' or 'none'.")
     n = (y > 0).sum(1)
     def one(scores):
         l = F.ctc_loss(scores.float().log_softmax(2), y, pred[1], n, blank=0, reduction='none', zero_infinity=True)
@@ -329,6 +335,7 @@ def fit_of(
     lp = iter(torch.where(need > lens, -1e4, lp.clamp(max=0)).tolist())
     return [[next(lp) for _ in cs] for cs in candidates]
 
+# %% ../nbs/06_model.ipynb #a17720d6
 def log_posteriors(
     net,            # `HTRNet`
     inks,           # list of uint8 [height, w]
@@ -372,7 +379,9 @@ def glimpse(
     return np.asarray(im.transform(im.size, Image.Transform.AFFINE, (1, slant, -slant * h / 2, 0, 1, up), Image.Resampling.BILINEAR))
 
 # %% ../nbs/06_model.ipynb #246ec7a5
-def speller_counts(pred):
+def speller_counts(
+    pred,   # what `HTRNet` or `scores_of` returns
+) -> bool:
     "Whether what the network says comes with a speller that counts"
     return len(pred) > 2 and pred.speller is not None and pred.speller.trust > 0
 
@@ -428,10 +437,6 @@ def likeliest(
         out.append((list(cs[int(np.argmax(total))]), sureness(fit, total, len(preds))))
     return out
 
-def distinct(*readings):
-    "The different readings of each word, of several lists of readings"
-    return [sorted({tuple(r) for r in rs}) for rs in zip(*readings)]
-
 # %% ../nbs/06_model.ipynb #a3ddc3f7
 SURE = -.03     # log posterior from which a greedy reading needs no second opinion: 97 %
 
@@ -445,8 +450,11 @@ def first_look(
     out = [(t, p) for t, (p,) in zip(ids, fit_of(pred, [[t] for t in ids]))]
     return pred, out, [j for j, (_, p) in enumerate(out) if p < SURE]
 
-def in_batches(inks, area):
-    "Positions of ink images of like width, so many that words times the width of the widest are at most `area` / 8, and 256 at most"
+def in_batches(
+    inks,   # list of uint8 [height, w]
+    area,   # a batch has at most area / 8 columns, its margins included, unless it is one word; and at most 256 words
+):          # yields int arrays: positions in the list
+    "Batches of ink images of like width"
     order, k = np.argsort([a.shape[1] for a in inks], kind='stable'), 0
     while k < len(order):
         n = max(1, min(len(order) - k, 256))
@@ -514,8 +522,10 @@ def predict(
     return (out, other) if lexicon else out
 
 @contextmanager
-def batch_by_batch(device):
-    "A `map` that keeps all cores busy"
+def batch_by_batch(
+    device,     # of the network
+):              # a function (f, batches): the results in their order, as of `map`
+    "A `map` that keeps all cores busy, within a `with` block"
     n = torch.get_num_threads() if torch.device(device).type == 'cpu' else 1
     if n == 1: yield map; return
     try:
@@ -582,7 +592,10 @@ def confidence(
 # %% ../nbs/06_model.ipynb #40f79bc1
 FORMAT = 7      # 1: before ink images had an even pace; 2: one residual block a stage; 3: no speller; 4: one that saw frames; 5: one without a table; 6: calibrated for log posteriors alone
 
-def same_classes(net, charset):
+def same_classes(
+    net,        # `HTRNet`
+    charset,    # `Charset`
+):
     "Raises `ValueError` for a network with other classes than the characters of the charset and the blank"
     if (n := getattr(net, 'args', {}).get('n_classes', len(charset) + 1)) != len(charset) + 1: raise ValueError(f'The network has {n} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
 
@@ -606,6 +619,7 @@ def save_model(
     with atomic_write(path) as f: f.write(data)
     return path
 
+# %% ../nbs/06_model.ipynb #6f2cb192
 def read_header(
     path,       # model file
 ) -> dict:      # what `save_model` wrote into the header

@@ -265,7 +265,9 @@ def read(self: Checkpoint) -> dict:
     return s
 
 @patch
-def load(self: Checkpoint, learn):
+def load(self: Checkpoint,
+    learn,  # Learner
+):
     "Put a saved state into a learner whose `EMA` and `Budget` have not run yet. Raises `ValueError` where it does not belong to it"
     s, short = self.read(), lambda v: repr(v) if len(repr(v)) < 60 else repr(v)[:57] + '...'
     was = {k: self.args.get(k) for k in ('words_hash', 'corrections', 'languages', 'fonts', 'style')} | s['args']       # states of earlier versions have none
@@ -300,7 +302,9 @@ def budget_of(
 class History(Callback):
     "One line of history.csv per epoch"
     order = 66
-    def __init__(self, path): self.path, self.told = path, set()
+    def __init__(self,
+        path,   # of history.csv
+    ): self.path, self.told = path, set()
     def after_epoch(self):
         if rank(): return
         r = dict(zip(self.recorder.metric_names[1:], self.learn.final_record))

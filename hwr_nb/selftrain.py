@@ -7,8 +7,8 @@ __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FE
            'PIECES', 'PER_MINUTE', 'SPELLING', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind', 'balance',
            'settle', 'each_of', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents',
            'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'run_rounds', 'taught',
-           'learn_words', 'expected_words', 'lexicon_of', 'figures_of', 'without', 'load_crops', 'corrected',
-           'measured', 'why_returned', 'finish_rounds']
+           'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without', 'load_crops',
+           'corrected', 'measured', 'why_returned', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, json, math, os, re, time
@@ -24,7 +24,7 @@ from .corpus import EUROPEAN, SHORT, WordDistribution, broken, languages, meant_
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
-from .model import LOOKS, SURE, batch_by_batch, confidence, distinct, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, speller_counts
+from .model import LOOKS, SURE, batch_by_batch, confidence, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, speller_counts
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, budget_of, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
@@ -121,7 +121,7 @@ def settle(
         for p, r in zip(some, fixed if lexicon else ()):
             for i, (t, _) in zip(j, lexicon.decode(p)): r[i] = tuple(t)
         for i, w in zip(j, spell(some[0].speller, some) if speller_counts(some[0]) else ()): written[i] = [tuple(t) for t, _ in w]
-    best = likeliest(preds, [sorted({*c, *w}) for c, w in zip(distinct(*plain, *fixed), written)], lexicon.score if lexicon else None)
+    best = likeliest(preds, [sorted({*map(tuple, read), *w}) for read, w in zip(zip(*plain, *fixed), written)], lexicon.score if lexicon else None)
     return [(p, f, tuple(t), s) for p, f, (t, s) in zip(zip(*plain), zip(*fixed), best)]
 
 # %% ../nbs/10_selftrain.ipynb #b868bf0a
@@ -139,7 +139,11 @@ def each_of(
             for i, r in zip(g, rs): got[i] = r
     return got
 
-def seen(net, inks, looks):
+def seen(
+    net,    # `HTRNet`
+    inks,   # list of uint8 ink images
+    looks,  # as `LOOKS`
+) -> list:  # what `scores_of` returns, for each look
     "What the network says to ink images at each look"
     return [scores_of(net, [glimpse(a, *look) for a in inks]) for look in looks]
 
@@ -150,6 +154,7 @@ def plainly(
     "Plain readings, without speller or word list"
     return [tuple(rec.charset.decode(t) for t in r) for r in each_of(rec, inks, lambda net, some: zip(*map(greedy, seen(net, some, LOOKS))))]
 
+# %% ../nbs/10_selftrain.ipynb #8f7d4928
 def label(
     rec,                # `Recognizer`: the teacher
     inks,               # list of uint8 ink images
@@ -240,7 +245,7 @@ def why_left(
 # %% ../nbs/10_selftrain.ipynb #828619f2
 FEWEST = 10     # crops to learn from
 LUCK = 1.5      # standard errors that may be luck
-USES = 150      # real words in the batches of a run of so many minutes, for each crop it may learn from: to learn the same few again and again is to learn them by heart
+USES = 150      # a run that is given minutes ends when there have been so many real words in its batches for each crop it may learn from: more would be learning by heart
 SOUND = .1      # share of letters in sound readings of the model as it came, below which it is not let loose on an archive
 
 def enough(
@@ -286,8 +291,12 @@ class PseudoLabels(Callback):
         self.held[rng.permutation(free)[:wanted]] = True
         known = np.array([i for i, n in enumerate(names) if n in self.trusted], int)
         self.held[rng.permutation(known)[:min(max(0, wanted - len(free)), len(known) // 2)]] = True      # a person has read nearly all: then some of those judge
-        self.round, self.rows, self.best, self.base, self.top, self.reasons, self.reserve, self.paused, self.turns, self.lab = 0, [], None, None, None, [], 0., 0., 1, None
-        self.saw, self.told = {}, set()
+        self.round, self.rows = 0, []                   # the present round, and a line of the history for each that was judged
+        self.best, self.top = None, None                # (round, weights) that would be returned; round and letters of the best score
+        self.base, self.lab = None, None                # the key: texts and looks of the model that came; what `label` returned last
+        self.reasons, self.turns = [], 1                # why each crop is kept or not; a crop is labeled every so many rounds
+        self.reserve, self.paused = 0., 0.              # seconds kept for the last look, and those that measuring took
+        self.saw, self.told = {}, set()                 # sentences for the report; files that could not be written, each named once
         self.saved = dict(round=0, rows=[], best=None, base=None, top=None, reserve=0., turns=1)
 
     def teacher(self):
@@ -339,13 +348,18 @@ def look(self: PseudoLabels,
     if self.acceptable(letters): self.best = (self.round, {k: v.clone() for k, v in rec.net.state_dict().items()})
     return row
 
+# %% ../nbs/10_selftrain.ipynb #7f63dbe7
 @patch
-def part(self: PseudoLabels, lab):
+def part(self: PseudoLabels,
+    lab,    # what `label` returned for all crops
+) -> dict:
     "The held-out part of what `label` returned"
     return {k: [t for t, h in zip(v, self.held) if h] if isinstance(v, list) else v[self.held] for k, v in lab.items()}
 
 @patch
-def acceptable(self: PseudoLabels, letters) -> bool:
+def acceptable(self: PseudoLabels,
+    letters,    # what `nearer` returned for the present round
+) -> bool:
     "Whether to return the present round rather than the one that would be returned so far; what the best one came nearer is noted in `top`"
     mine = dict(round=self.round, letters=letters[0].tolist())
     if self.top is None: self.top = mine; return True
@@ -426,7 +440,9 @@ def after_batch(self: PseudoLabels):
     if self.training and self.learn.budget.done >= self.round / self.rounds: raise CancelTrainException()
 
 @patch
-def figures(self: PseudoLabels, rec) -> dict:
+def figures(self: PseudoLabels,
+    rec,    # `Recognizer` of the present teacher
+) -> dict:  # what `measure` returned
     "Error rates, where somebody asked for them. The clock stands still meanwhile: a run with `labeled` learns what it learns without"
     t = time.monotonic()
     out = self.measure(rec) if self.measure else {}
@@ -434,15 +450,20 @@ def figures(self: PseudoLabels, rec) -> dict:
     self.learn.budget.t0 += self.paused
     return out
 
+# %% ../nbs/10_selftrain.ipynb #bbd6e905
 @patch
-def set_aside(self: PseudoLabels, seconds):
+def set_aside(self: PseudoLabels,
+    seconds,    # of the first look
+):
     "What the first look at all crops took says how often all can be looked at, and how much earlier training ends for the last look at the held-out ones"
     seconds, = largest(seconds)
     if b := self.learn.budget.minutes: self.turns = int(np.clip(math.ceil(seconds * self.rounds / (60 * b * LOOKING)), 1, self.rounds))
     self.spare(seconds * (.05 + float(self.held.mean())))
 
 @patch
-def spare(self: PseudoLabels, seconds):
+def spare(self: PseudoLabels,
+    seconds,    # kept for the last look
+):
     "End the training so much earlier, and when every crop has been used often enough"
     self.reserve, b, n = seconds, self.learn.budget, sum(not h and name not in self.junk for name, h in zip(self.names, self.held))
     if b.minutes: b.minutes, b.most = max(.01, b.minutes - seconds / 60), math.ceil(USES * n / (self.learn.dls.bs / 2 * world()))        # half of a batch is drawn
@@ -453,7 +474,10 @@ def run_state(self: PseudoLabels) -> dict:
     return self.saved | dict(saw=self.saw)
 
 @patch
-def load_state(self: PseudoLabels, s):
+def load_state(self: PseudoLabels,
+    s,      # what `run_state` returned
+):
+    "Go on from there. Raises `ValueError` for the state of an earlier version"
     if s['base'] is not None and not isinstance(s['base'], dict): raise ValueError('of an earlier version')       # `Checkpoint.load` says what to do
     self.round, self.rows, self.best, self.base, self.top = s['round'], s['rows'], s['best'] and tuple(s['best']), s['base'], s['top']
     self.saw = dict(s.get('saw', {}))       # an earlier version did not note it
@@ -463,8 +487,8 @@ def load_state(self: PseudoLabels, s):
 # %% ../nbs/10_selftrain.ipynb #c0157ca9
 def selftrain(
     model='base',       # model file or shipped name to start from
-    unlabeled=None,     # folder of crops, or a list of files
-    out=None,           # model file to write; its run folder stands beside it
+    unlabeled=None,     # folder of crops, or a list of files; needed
+    out=None,           # model file to write, needed; its run folder stands beside it
     minutes=None,       # wall-clock budget, or
     steps=None,         # batches; with neither 15 minutes, or what a resumed run began with
     rounds=6,           # rounds of labeling and training
@@ -479,9 +503,9 @@ def selftrain(
     bs=64,              # words in a batch
     workers=1,          # processes that prepare batches
     say=print,          # where lines of progress go
-):                      # `Recognizer`: the latest round that the label-free score calls no worse than any, by more than luck
+):                      # `Recognizer` of the latest round that the judge does not find worse than the best by more than luck; the model that came, where all are worse than it
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
-    from hwr_nb.recognize import Recognizer, model_path
+    from hwr_nb.recognize import Recognizer
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
     allowed(minutes, steps, rounds, seed); rec, say = Recognizer.load(model), first_only(say)
     rec.net.to(device := pick_device(device))
@@ -501,7 +525,7 @@ def selftrain(
         synth.fonts = once(matched, rec, inks, synth.fonts, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=measure, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
-        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, dict(seed=seed, model=sha(model_path(model).read_bytes()), fonts=provenance(synth)['fonts_hash'], crops=len(inks), names=sha(*names), charset=rec.charset.chars, words=repr(words), words_hash=sha(*words.words, *words.counts), rounds=rounds, languages=langs, bs=bs, lr=lr, corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk))), budget=(minutes, steps))
+        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, run_settings(model, synth, names, rec.charset, words, trusted, junk) | dict(seed=seed, rounds=rounds, languages=langs, bs=bs, lr=lr), budget=(minutes, steps))
         learn = hwr_learner(word_dls(synth, None, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(0), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return once(finish_rounds, learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
@@ -601,10 +625,28 @@ def expected_words(
     found = found or dict.fromkeys(meant, 1 / len(meant))
     return WordDistribution.mixed(found, max(25_000, 60_000 // len(found))), found
 
-def lexicon_of(words, charset):
+def lexicon_of(
+    words,      # `WordDistribution`, or a path of one
+    charset,    # `Charset` of the model
+):              # `SoftLexicon`
     "A soft lexicon of the run's words; it tries fewer characters than one for reading, which saves a fifth of the time of labeling and loses nothing"
     from hwr_nb.recognize import SoftLexicon
     return SoftLexicon(WordDistribution.load(words), charset, prune=.01)
+
+def run_settings(
+    model,      # file or name of the model that came
+    synth,      # `WordSynth` of the replay
+    names,      # of the crops
+    charset,    # `Charset`
+    words,      # `WordDistribution` to expect
+    trusted,    # {name: text} of corrected crops
+    junk,       # names of crops that are no words
+) -> dict:
+    "What must be the same when a run is resumed, large things as their hash"
+    from hwr_nb.recognize import model_path
+    return dict(model=sha(model_path(model).read_bytes()), fonts=provenance(synth)['fonts_hash'], crops=len(names), names=sha(*names), charset=charset.chars, words=repr(words),
+                words_hash=sha(*words.words, *words.counts), corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk)))
+
 
 # %% ../nbs/10_selftrain.ipynb #b651fbc9
 def figures_of(
@@ -716,6 +758,7 @@ def why_returned(
     else: why = ('every round reads this archive worse than the model did before, by more than luck' if steps else 'there was no time to learn anything' if judged > 1 else 'nothing was learned') + ', so that model is returned unchanged'
     return f'round {k} is returned: {why}'
 
+# %% ../nbs/10_selftrain.ipynb #aac06fb6
 def finish_rounds(
     learn,      # Learner after its rounds
     pl,         # its `PseudoLabels`

@@ -102,12 +102,14 @@ def _tight(ink, level):
     if not w: raise ValueError('nothing drawn')
     return ink[y:y+h, x:x+w]
 
+# %% ../nbs/03_synth.ipynb #4f26d5f3
 def long_s(
     text: str,  # a word as transcribed
     how='all',  # 'all': each s that is neither last nor before a sign; 'first': of two only the first; 'double': none but the first of two
     sign='ſ',   # what is drawn
 ) -> str:       # the same with long s where printers and clerks before 1820, and pens long after, put it
-    "Write `s` long by one of three customs"
+    "Write `s` long by one of three customs. Raises `ValueError` for another"
+    if how not in ('all', 'first', 'double'): raise ValueError(f"how is {how!r}: give 'all', 'first' or 'double'.")
     def long(i, c): return c == 's' and text[i+1:i+2].isalpha() and (how == 'all' or text[i-1:i] != 's') and (how != 'double' or text[i+1] == 's')
     return ''.join(sign if long(i, c) else c for i, c in enumerate(text))
 
@@ -403,7 +405,7 @@ class WordSynth:
         style=None,         # a `SynthStyle`; None is the default ranges
         seed: int = 0,      # the whole of the randomness
         charset='en',       # `Charset`, its name, or a file: only words it can write are drawn
-        n: int = 1_000_000, # length when seen as a list; any index from 0 on can be drawn
+        n: int = 1_000_000, # words there are, numbered from 0 to n - 1; a word does not depend on n
     ):
         self.charset, self.seed, self.n = Charset.load(charset), int(seed), int(n)
         self.words = word_sampler(words, self.charset)
@@ -416,6 +418,7 @@ class WordSynth:
     def __getitem__(self,
         i: int,     # number of the word, 0 or more
     ) -> tuple:     # (uint8 [h, w] gray scan, text)
+        "Draw word `i`. Raises `IndexError` where there is no such number"
         if i < 0 or i >= self.n: raise IndexError(f'Word {i} of {self.n}: words are numbered from 0 to {self.n - 1}.')
         rng = np.random.default_rng((self.seed, int(i)))
         text, im, leans, s = *self._typeset(rng, self._loose(int(i))), self.style
