@@ -90,7 +90,7 @@ def _utf8(stream):
 
 def _left(kw):
     "How to go on, where a run has left its state"
-    if 'resume' in kw: return '; the same command with --resume goes on' if Path(kw['out']).with_suffix('.resume').exists() else ''
+    if 'resume' in kw: return '; the same command with --resume goes on' if Path(kw['out']).name and Path(kw['out']).with_suffix('.resume').exists() else ''
     return f"; {kw['out']} holds pictures without labels, the same command draws them anew" if kw.get('out') and (Path(kw['out'])/'.drawing').exists() else ''
 
 def _flush():
@@ -154,6 +154,7 @@ def hwr_corpus(
     kind:Annotated[str, dict(choices=['words', 'ngram'])]='words', # lines of word<TAB>count, or a model of characters (JSON) that invents words
     max_words:count=None,       # keep only so many words, the most frequent ones
     wordfreq:str=None,          # instead of texts: a language that the package wordfreq knows, such as fr
+    encoding:str=None,          # of the texts, such as mac_roman; default: UTF-8, or found out with a warning
     debug:bool=False,           # show where an error comes from
 ):
     "Count the words of any texts, as written: case, punctuation and accents kept"
@@ -163,7 +164,7 @@ def hwr_corpus(
     for t in texts:
         if out.suffix.lower()=='.txt' and os.path.isdir(t) and Path(t).resolve() in out.resolve().parents: raise ValueError(f'{out} would lie among the texts of {t} and be counted as one; name another place, or an ending such as .tsv')
     failed = []
-    dist = WordDistribution.from_wordfreq(wordfreq, max(40_000, max_words or 0)) if wordfreq else WordDistribution.from_texts(texts, failed=failed)
+    dist = WordDistribution.from_wordfreq(wordfreq, max(40_000, max_words or 0)) if wordfreq else WordDistribution.from_texts(texts, encoding, failed=failed)
     if max_words: dist = dist.restrict(max_words=max_words)
     dist.to_tsv(out) if kind=='words' else NgramModel.fit(dist).save(out)
     (print if Path(out).is_file() else say)(f'{out}: {dist}')       # a list that goes into a pipe is not to end with it
@@ -327,25 +328,36 @@ def counted(
         now = time.monotonic()
         if now-last < (.2 if bar else every): continue
         last,s = now,f'{n:,} of {total:,}, {n/(now-start):,.0f}/s'
-        if bar: print(f'\r{s} ', end='', file=sys.stderr, flush=True)
-        else: say(s)
-    if bar: print('\r\x1b[K', end='', file=sys.stderr, flush=True)
+        if not bar: say(s); continue
+        try: print(f'\r{s} ', end='', file=sys.stderr, flush=True)
+        except OSError: bar = False         # the terminal is gone
+    with suppress(OSError):
+        if bar: print('\r\x1b[K', end='', file=sys.stderr, flush=True)
 
 # %% ../nbs/12_cli.ipynb #bd510fb3
+def _rescue(f, out):
+    "Keep the whole lines of a file that will not be finished as OUT.part; that takes no room, for the disk may be full"
+    with suppress(OSError): f.flush()
+    with suppress(OSError):
+        if not (os.path.isfile(f.name) and os.path.getsize(f.name)): return
+        with open(f.name, 'rb+') as g:
+            g.seek(max(0, os.path.getsize(f.name)-(1<<20))); at = g.tell(); tail = g.read()
+            g.truncate(at+tail.rfind(b'\n')+1)
+        part = next(p for k in itertools.count(1) if not os.path.lexists(p := f'{out}.part{k if k>1 else ""}'))      # an earlier one stays
+        try: os.link(f.name, part)
+        except OSError: shutil.copyfile(f.name, part)       # a disk without links
+        say(f'{printable(part)} holds the rows written so far')
+
 @contextmanager
 def _lines(out):
     "Yields a function that writes a line: to the file `out`, which appears when all is written (stopped before, they are in OUT.part), or to stdout"
     from hwr_nb.data import atomic_write
     if out is None: yield (lambda s: sys.stdout.write(printable(s, '\t\n'))) if sys.stdout.isatty() else sys.stdout.write; return
     with atomic_write(out) as f:
-        try: yield lambda s: f.write(s.encode('utf-8', 'backslashreplace'))   # a path can hold bytes that are no text
-        except BaseException:
-            with suppress(OSError):
-                f.flush()
-                if os.path.isfile(f.name) and os.path.getsize(f.name):
-                    part = next(p for k in itertools.count(1) if not os.path.lexists(p := f'{out}.part{k if k>1 else ""}'))      # an earlier one stays
-                    shutil.copyfile(f.name, part); say(f'{printable(part)} holds the rows written so far')
-            raise
+        try:
+            yield lambda s: f.write(s.encode('utf-8', 'backslashreplace'))   # a path can hold bytes that are no text
+            f.flush(); os.fsync(f.fileno()) if os.path.isfile(f.name) else None
+        except BaseException: _rescue(f, out); raise
 
 @command
 def hwr_read(

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['MAX_TEXT', 'EUROPEAN', 'NEIGHBORS', 'SHORT', 'ROMAN', 'PAIRS', 'decode_text', 'read_text', 'join_lines', 'tokenize',
-           'WordDistribution', 'case_punct_rates', 'written_with', 'languages', 'meant_for', 'NgramModel',
-           'sample_number', 'roman', 'sample_short', 'broken', 'enclosed', 'WordSampler']
+           'WordDistribution', 'case_punct_rates', 'written_with', 'languages', 'for_english', 'meant_for',
+           'NgramModel', 'sample_number', 'roman', 'sample_short', 'broken', 'enclosed', 'WordSampler']
 
 # %% ../nbs/01_corpus.ipynb #d37dd846
-import bisect, copy, gzip, importlib.resources, itertools, json, math, os, regex, sys, unicodedata, warnings, zlib
+import bisect, copy, gzip, importlib.resources, itertools, json, math, os, regex, shutil, sys, unicodedata, warnings, zlib
 import numpy as np
 from collections import Counter, defaultdict
 from contextlib import suppress
@@ -45,6 +45,17 @@ def decode_text(
     return _controls.sub(' ', s).replace('\r\n', '\n').replace('\r', '\n')
 
 # %% ../nbs/01_corpus.ipynb #176231eb
+_western = 'cp1252', 'mac_roman', 'cp850'       # of Windows, of old Macs, of DOS
+
+def _oddity(data, enc):
+    "The share of characters beyond ASCII that stand where no western word has them, 0..1; 1 where most letters are such"
+    try: s = data.decode(enc)
+    except UnicodeDecodeError: return 1.
+    letters,beyond = regex.findall(r'\p{L}', s),regex.findall(r'[^\x00-\x7f]', s)
+    if sum(not c.isascii() for c in letters)*4 >= len(letters): return 1.
+    odd = regex.findall(r'(?<=\p{Ll})[^\x00-\x7f\p{Ll}\p{M}\p{Z}»”’‹›…°ºª™®·´¬\xad–—]|(?<=\p{L})[^\x00-\x7f\p{L}\p{M}\p{Z}’·\xad–—…”»](?=\p{L})|[ƒŸ](?=\p{L})|(?<=\p{L})[ƒŸ]|[‚„](?=\s)', s)
+    return len(odd)/max(1, len(beyond))
+
 def _guess(data, name):
     if b'\0' in data: raise ValueError(f"{name} looks binary (it has zero bytes): give a plain text file, saved as UTF-8")
     s = data.decode('utf-8-sig', 'replace')
@@ -52,17 +63,14 @@ def _guess(data, name):
     if bad*5<sum(c>'\x7f' for c in s):           # four fifths of what is beyond ASCII is good UTF-8, as it hardly is by chance
         warnings.warn(f"{name} is UTF-8, but for {bad} damaged characters, the first in line {s[:s.index(chr(0xfffd))].count(chr(10))+1}: each is read as a space")
         return s
-    try: s = data.decode('cp1252')
-    except UnicodeDecodeError: s = ''
-    letters = regex.findall(r'\p{L}', s)
-    western = sum(not c.isascii() for c in letters) < len(letters)/4 and not regex.search(r'\p{L}[^\p{L}\p{M}\p{P}\x00-\x7f\xa0\xad]+\p{L}', s)
-    if western: enc = 'cp1252'
+    odd = {enc:_oddity(data, enc) for enc in _western}
+    if min(odd.values())<.15: enc = 'cp1252' if odd['cp1252']<.15 else min(odd, key=odd.get)
     else:
         from charset_normalizer import from_bytes
         best = from_bytes(data[:200_000]).best()
         if best is None: raise ValueError(f"{name} is in no text encoding we can recognize: give a plain text file, saved as UTF-8")
         enc = best.encoding
-    warnings.warn(f"{name} is not UTF-8 and was read as {enc}: check the words, and save it as UTF-8 if they look wrong")
+    warnings.warn(f"{name} is not UTF-8 and was read as {enc}: check the words, and if they look wrong, name its encoding or save it as UTF-8")
     return data.decode(enc, errors='replace')
 
 # %% ../nbs/01_corpus.ipynb #c0d2db11
@@ -107,20 +115,22 @@ def read_text(
     return decode_text(data, str(path), encoding)
 
 # %% ../nbs/01_corpus.ipynb #d7bfadd3
-_line_end = r'[-‐\u00ad¬][ \t]*\n[ \t]*'
+_line_end = r'[-‐‑\u00ad¬=⸗][ \t]*\n[ \t]*'
 _broken = regex.compile(r'(?<![\p{L}\p{M}-])((?:[\p{L}\p{M}]++-)*[\p{L}\p{M}]++)'+_line_end+r'(?=((?:[\p{L}\p{M}\p{Nd}]+-)*[\p{L}\p{M}\p{Nd}]+))')
 
 def join_lines(
     text:str, # running text, its lines ending in '\n'
 )->str: # the same with words that were broken at a line's end made whole
-    "Undo hyphenation at line ends; a hyphen stays if the text elsewhere writes the word with it, or a capital or a digit follows"
+    "Undo hyphenation at line ends; a hyphen stays if the text elsewhere writes the word with it, if a digit follows, a capital after a small letter, or an `und` (`Neben- und`)"
     found = _broken.findall(text) if regex.search(_line_end, text) else []
     if not found: return text
     want = {x for a,b in found for x in (a+b, f'{a}-{b}')}
     seen = Counter(w for w in regex.findall(r'[\p{L}\p{M}]+(?:-[\p{L}\p{M}]+)*', text) if w in want)
     def f(m):
         a,b = m[1],m[2]
-        return f'{a}-' if b[0].isupper() or b[0].isdigit() or seen[f'{a}-{b}']>seen[a+b] else a
+        if b in ('und', 'oder', 'bzw') and not seen[a+b]: return f'{a}- '
+        capital = b[0].isupper() and not (len(a)>1 and a.isupper() and b.isupper())
+        return f'{a}-' if capital or b[0].isdigit() or seen[f'{a}-{b}']>seen[a+b] else a
     return _broken.sub(f, text)
 
 # %% ../nbs/01_corpus.ipynb #83d2f6e5
@@ -252,14 +262,22 @@ def _text_files(paths, failed):
         if shut: failed += shut
         yield from ((f,True) for f in fs)
 
+_utf16 = b'\xff\xfe', b'\xfe\xff'
+_listed = [regex.compile(p, regex.I) for p in (r'\S+(?:\t *|[,;] *)[\d.]+(e[-+]?\d+)?\s*', r'\S+\t *\d[\d., ]*%?\s*(\t.*)?', r'\s*\d[\d.,]*\t\s*\p{L}\S*\s*(\t.*)?', r'\S+\t\S+\t\s*\d[\d.,]*\s*', r'\s+\d+\s+\p{L}\S*\s*', r'\S+ +\d+\s*')]
+
 def _counted(path):
     "Whether a file is a word list, by its name or by its first lines"
     if str(path).lower().endswith(('.tsv', '.tsv.gz')): return True
     if not os.path.isfile(path): return False
-    with open(path, encoding='utf-8-sig', errors='replace') as f: head = f.read(1<<16)
-    if len(head)==1<<16: head = head[:head.rfind('\n')+1]
-    some = [l for l in head.split('\n')[:100] if l.strip()]
-    return sum(regex.fullmatch(r'\S+(?:[\t,;] *| +)[\d.]+(e[-+]?\d+)?\s*|\s*\d+\s+\p{L}\S*\s*', l, regex.I) is not None for l in some)>len(some)/2       # a heading, a damaged line, or a list of another form is for `from_tsv` to name
+    with open(path, 'rb') as f: head = f.read(1<<16)
+    if head.startswith(_utf16): head = head[:len(head)&~1].decode('utf-16', 'replace')
+    else: head = head.decode('utf-8-sig', 'replace')
+    if len(head)>30_000: head = head[:head.rfind('\n')+1]
+    some = [l for l in head.replace('\r', '\n').split('\n')[:200] if l.strip()]
+    spaced = [float(m[1]) for l in some if (m := regex.fullmatch(r'\S+ +(\d+)\s*|\d+ +\p{L}\S*\s*', l)) and m[1]]
+    index = spaced!=sorted(spaced, reverse=True)            # `Abel 12`, `Adam 15`: of a register, as lists of words by frequency fall
+    listed = _listed[:-1] if index else _listed
+    return sum(any(p.fullmatch(l) for p in listed) for l in some)>len(some)/2       # a heading, a damaged line, or a list of another form is for `from_tsv` to name
 
 def _count(path, encoding):
     "How often each word of a text occurs, and which of them are too long to be words"
@@ -296,7 +314,16 @@ def from_texts(cls:WordDistribution,
 
 # %% ../nbs/01_corpus.ipynb #a37dd42e
 def _open(path):
-    return (gzip.open if str(path).endswith('.gz') else open)(path, 'rt', encoding='utf-8', newline='\n')
+    packed = str(path).endswith('.gz')
+    if not packed:
+        with open(path, 'rb') as f: packed = f.read(2) in _utf16 and 'utf-16'       # as a spreadsheet saves Unicode text
+    return open(path, encoding=packed, newline='') if packed=='utf-16' else (gzip.open if packed else open)(path, 'rt', encoding='utf-8', newline='\n')
+
+def _thousands(counts):
+    "The sign between thousands, where counts are written with one: `1.250` beside `950`, or `2,000,000`"
+    for sep in ',.':
+        with_ = [c for c in counts if sep in c]
+        if with_ and all(regex.fullmatch(rf'[1-9]\d{{0,2}}(\{sep}\d{{3}})+', c) for c in with_) and (sep==',' or any(c.isdecimal() for c in counts)): return sep
 
 def _write(path, lines):
     data = ''.join(lines).encode()
@@ -309,7 +336,9 @@ def _write(path, lines):
         with open(tmp, 'wb') as f:
             f.write(data); f.flush()
             if whole: os.fsync(f.fileno())
-        if whole: os.replace(tmp, path)
+        if whole:
+            if path.is_file(): shutil.copymode(path, tmp)           # a private one stays private
+            os.replace(tmp, path)
     except OSError as e: raise OSError(e.errno, e.strerror, str(given)) from None
     finally:
         if whole:
@@ -331,14 +360,16 @@ def from_tsv(cls:WordDistribution,
 )->WordDistribution: # the words with their counts
     "Read a word list; raises `FileNotFoundError`, or `ValueError` that names the line"
     if not Path(path).is_file(): raise FileNotFoundError(f"no word list {str(path)!r}: give an existing file of word<TAB>count lines")
-    cnt,fix = Counter(),"each line must be word<TAB>count (for running text use WordDistribution.from_texts)"
+    cnt,fix = Counter(),"each line must be word<TAB>count, and nothing else; running text belongs into a .txt file"
     _check_size(path)
     try:
-        with _open(path) as f: lines = f.read().removeprefix('\ufeff').split('\n')
+        with _open(path) as f: lines = regex.split('\r\n?|\n', f.read().removeprefix('\ufeff'))
     except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError): raise ValueError(f"{path} is no UTF-8 word list: {fix}") from None
+    sep = _thousands([c for l in lines if (c := l.partition('\t')[2].strip())])
     for i,line in enumerate(lines, 1):
         if not line.strip(): continue
-        w,tab,c = line.rstrip('\r').partition('\t')
+        w,tab,c = line.partition('\t')
+        if sep: c = c.replace(sep, '')
         if not tab: raise ValueError(f"{path}, line {i}: {line[:40]!r} has no tab: {fix}")
         try: n = int(c) if c.strip().isdecimal() else float(c)
         except ValueError: n = 0
@@ -416,9 +447,12 @@ _shy = dict(fr='et est il ils elle elles on un une au aux avec ou où alors ains
     it='il in io ho ha hai hanno al ad ai agli alla alle allo anche ancora ed era erano essere e è un una uno avere aveva abbia o oh ero i', ca='el els en és ha han al als amb un una hi he haver ser és eren era o oh hem')     # words before which nothing is cut off
 _plural = dict(fr=('s', 'x'), it=('i',))       # endings of words that follow d' but not l'
 
+_short_forms = dict(nl=dict(t="'t", s="'s", n="'n"), it=dict(po="po'"))     # whose apostrophe wordfreq has cut off
+
 def _elide(freqs, lang, tokens, rng):
     "Put back what wordfreq cut off before a vowel: `l` + `eau` gives `l'eau`"
     short,shy = _follow.get(lang, {}),set(_shy.get(lang, '').split())
+    freqs = {_short_forms.get(lang, {}).get(w, w):f for w,f in freqs.items()}
     out = Counter({w:max(1, round(f*tokens)) for w,f in freqs.items() if w not in short})
     vowel = [w for w in freqs if unicodedata.normalize('NFD', w)[0] in 'aeiouhœæ' and w.isalpha() and len(w)>1 and w not in shy]
     def any_word(s, n):
@@ -580,20 +614,27 @@ def _most_of(cs, langs):
     used = {l:len({c for w in itertools.islice(wordfreq.get_frequency_dict(l, 'small'), 1000) for c in w if not c.isascii() and c in cs}) for l in langs}
     return [l for l in langs if used[l]>=.9*max(used.values())]
 
+def for_english(
+    charset, # anything `Charset.load` takes
+)->bool: # True where its letters are those of English: ASCII, and what old prints and ordinals add
+    "Is a charset meant for English?"
+    return all(c.isascii() or c in 'ſªºæœÆŒþÞ' or unicodedata.category(c[0])=='Lm' for c in Charset.load(charset).chars if c.isalpha())
+
 def meant_for(
     charset, # of the recognizer: anything `Charset.load` takes
-)->list|tuple: # language codes: `EUROPEAN` itself for one that can write these, else those that need its letters beyond ASCII; empty if none is known
+)->list|tuple: # language codes: `EUROPEAN` itself for one that can write these, else those that need its letters beyond ASCII, else those of Western Europe that it can write; empty if none is known
     "The languages that a charset is for"
     able = written_with(charset)
-    return EUROPEAN if set(EUROPEAN)<=set(able) else _most_of(Charset.load(charset), [l for l in able if l not in written_with('en')])
+    if set(EUROPEAN)<=set(able): return EUROPEAN
+    return _most_of(Charset.load(charset), [l for l in able if l not in written_with('en')]) or [l for l in (*EUROPEAN, *NEIGHBORS) if l in able]
 
 @patch(cls_method=True)
 def expected(cls:WordDistribution,
     charset, # of the recognizer: anything `Charset.load` takes
 )->WordDistribution: # the words to expect where nobody has named any
-    "The shipped English words for a charset of ASCII letters; for one that can write them words of English, French, German, Spanish and Italian alike and some of their neighbors, else of the languages that need its other letters"
+    "The shipped English words for a charset of English letters; for one that can write them words of English, French, German, Spanish and Italian alike and some of their neighbors, else of the languages that need its other letters"
     cs = Charset.load(charset)
-    if all(c.isascii() for c in cs.chars if c.isalpha()): return cls.default()
+    if for_english(cs): return cls.default()
     if not (langs := meant_for(cs)): warnings.warn(f"no language is known that the charset {cs.name!r} is for, so words of {', '.join(EUROPEAN)} are taken: better name your own")
     near = dict.fromkeys(NEIGHBORS, .15) if langs is EUROPEAN and set(NEIGHBORS)<=set(written_with(cs)) else {}       # their letters shall have been seen
     return cls.mixed(dict.fromkeys(langs or EUROPEAN, 1.) | near)
@@ -767,7 +808,7 @@ def broken(
     return [(word[:k]+'-', word[k:]) for k in range(2, len(word)-1) if ok(word[k-2:k]) and ok(word[k:k+2])]
 
 # %% ../nbs/01_corpus.ipynb #49eb4261
-PAIRS = ('()',)*6+('[]', '""', '""', '«»', '“”', "''", '„“', '¿?', '¡!')      # as often as they are drawn
+PAIRS = ('()',)*6+('[]', '""', '""', '«»', '“”', "''", '„“', '„”', '»«', '¿?', '¡!')      # as often as they are drawn
 
 def enclosed(
     word:str, # as written
@@ -779,7 +820,7 @@ def enclosed(
     how = rng.random()
     if how<.3: return left+word
     bare = word.rstrip('.,;:!?')
-    closed = bare+right+word[len(bare):] if bare else word+right
+    closed = bare+right+word[len(bare):].replace(right, '') if bare else word+right        # one question mark, not two
     return closed if how<.55 else left+closed
 
 # %% ../nbs/01_corpus.ipynb #b5df41f8

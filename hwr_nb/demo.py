@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['HANDS', 'HASTY', 'WANTED', 'BARRED', 'LONG', 'HEADER', 'MARK', 'OURS', 'BEFORE', 'unseen_hand', 'make_archive',
-           'find_archive', 'unpack_tar', 'demo_place', 'Word', 'Story', 'verdict', 'honest', 'data_uri',
+           'find_archive', 'unpack_tar', 'demo_place', 'Word', 'Story', 'verdict', 'right', 'honest', 'data_uri',
            'rounds_figure', 'label_confidences', 'confidence_figure', 'html_report', 'open_archive', 'told',
            'run_report', 'demo', 'there']
 
@@ -21,7 +21,7 @@ from fastcore.xml import NotStr, ft, to_xml
 from . import __version__
 from .learner import Charset, FontBook, SynthStyle, WordDistribution, WordImages, WordSampler, WordSynth, graphemes, open_image, synth_folder, word_grid
 from .data import EXTS, atomic_write, find_images
-from .metrics import _pc, compare, evaluate
+from .metrics import _pc, compare, edits, evaluate
 from .pretrain import _alone, run_dir, run_place
 from .recognize import Recognizer
 from .selftrain import selftrain
@@ -171,6 +171,7 @@ def _put_back(out):
 def demo_place(
     out,        # folder of the demo
     data=None,  # the archive to work on, to be kept apart
+    model=None, # model to begin with, likewise, or the name of one that ships
 ):              # yields the folder, cleared of an earlier demo, whose results come back if this one fails
     "Take a folder for a demo and keep other demos out of it. Raises `ValueError` where that would touch somebody's files"
     out = Path(out)
@@ -180,6 +181,7 @@ def demo_place(
         a, b = Path(data).resolve(), out.resolve()
         if b in (a, *a.parents): raise ValueError(f'{data} lies in {out}, which the demo clears; name another folder with out.')
         if any(p in (b, *b.parents) for p in (a/'unlabeled', a/'labeled')): raise ValueError(f'{out} lies among the crops of {data}; name another folder with out.')
+    if model is not None and Path(model).is_file() and out.resolve() in Path(model).resolve().parents: raise ValueError(f'{model} lies in {out}, which the demo clears; name another folder with out.')
     out.mkdir(parents=True, exist_ok=True)
     (out/MARK).write_text('This folder was made by hwr-demo, which may replace what it has put here.\n', encoding='utf-8')
     with run_place(out/'demo.safetensors'):
@@ -249,6 +251,13 @@ def _measured(s):
     return f'Nothing was gained that {s.before.n} words could show: the character error rate went {rates}, and the interval of the difference ({100 * lo:+.1f} to {100 * hi:+.1f} points) holds zero.'
 
 # %% ../nbs/13_demo.ipynb #9a4250b9
+def right(
+    read,       # a reading
+    written,    # what is written
+) -> bool:
+    "Whether the word error rate takes a reading for right"
+    return edits(written, read) == 0
+
 def honest(
     s: Story,
 ) -> list:  # of sentences
@@ -260,10 +269,10 @@ def honest(
         r, n = s.before.rows, len({w.group for w in s.before.rows if w.group})
         out.append('Transcriptions were used to measure and for nothing else: neither training nor the choice of the round saw them. '
                    f'The 95 % intervals are drawn over {f"the {n} writers, documents or pages" if n > 1 else "words, as if each were written independently"}.' + (' With so few words they are wide.' if len(r) < 200 else ''))
-        worse, better = (sum(f(w) for w in s.labeled) for f in (lambda w: w.before == w.text != w.after, lambda w: w.before != w.text == w.after))
+        worse, better = (sum(f(w) for w in s.labeled) for f in (lambda w: right(w.before, w.text) and not right(w.after, w.text), lambda w: right(w.after, w.text) and not right(w.before, w.text)))
         out.append(f'{better} words that were read wrong are read right now; {worse} that were right are wrong now.')
         sure = [w for w in s.labeled if w.sure >= .9]
-        if sure: out.append(f'Of the {len(sure)} readings that call themselves at least 90 % sure, {_pc(np.mean([w.after == w.text for w in sure]))} are right.')
+        if sure: out.append(f'Of the {len(sure)} readings that call themselves at least 90 % sure, {_pc(np.mean([right(w.after, w.text) for w in sure]))} are right.')
         out += [f'{_pc(x)} of the transcribed characters ({" ".join(c)}) are not in the charset {s.charset.name!r}: this model cannot write them, however well it reads.' for x, c in [_cannot_write(s)] if x]
     if s.chosen == 0 and s.batches != 0: out.append('By its own judgment, which sees no transcription, every round read this archive worse than the model did before, so that model is returned unchanged.')
     return out
@@ -310,7 +319,7 @@ def label_confidences(
     folder,     # run folder of a self-training
 ) -> dict:      # {round: (confidences, bool array: kept)} of the first and the last round; empty where no labels were written
     "How sure the labels of a run were"
-    files = sorted(Path(folder).glob('pseudo_labels/round-*.tsv'), key=lambda p: int(p.stem.split('-')[1]))
+    files = sorted((p for p in Path(folder).glob('pseudo_labels/round-*.tsv') if p.stem[6:].isdecimal()), key=lambda p: int(p.stem[6:]))       # others are not ours
     def read(p):
         rows = [l.split('\t') for l in p.read_text(encoding='utf-8', errors='replace').split('\n') if l]
         return np.array([float(r[2]) for r in rows]), np.array([r[3] == '1' for r in rows], bool)
@@ -361,7 +370,7 @@ def _reading(
     truth=None,     # what is written; None where nobody knows
 ):
     "A reading, marked right or wrong where that is known"
-    mark = None if truth is None else text == truth
+    mark = None if truth is None else right(text, truth)
     return ft('span', ft('bdi', _plain(text) or '(nothing)'), {None: '', True: ' ✓', False: ' ✗'}[mark], cls={None: None, True: 'yes', False: 'no'}[mark])
 
 # %% ../nbs/13_demo.ipynb #f71a02d2
@@ -508,7 +517,7 @@ def demo(
     if not minutes > 0: raise ValueError(f'Self-training for {minutes} minutes: give a number above 0 (4 is the default).')
     t0, rec = time.monotonic(), Recognizer.load(model)
     if data is not None: there(Path(data))
-    with demo_place(out, data) as out:
+    with demo_place(out, data, model) as out:
         s, unl, lab = open_archive(data, out, seed, minutes, rec.charset, say)
         s.steps.append(('find or draw the archive', time.monotonic() - t0))
         say(f'Self-training for {minutes:g} minutes, without a transcription ...')

@@ -454,7 +454,7 @@ def from_folder(cls:FontBook,
         min_cover:float=.9, # share of the letters and digits of `charset` that a font must draw
     )->FontBook: # the fonts that can serve; `.report` says what became of each file
     "Check a folder font by font. Raises FileNotFoundError without a folder, ValueError if no font in it can serve"
-    d = Path(path)
+    d = Path(path).absolute()       # another may be the current one when they are drawn
     if not d.is_dir(): raise FileNotFoundError(f'no folder of fonts at {path}: give a folder with .ttf, .otf or .woff2 files')
     shut,good,kinds = [],('.ttf','.otf','.woff2'),('.woff','.ttc','.otc','.pfb','.eot','.dfont')
     paths = sorted(p for at,_,names in _walk(d, shut.append) for p in (Path(at)/n for n in names if n[0]!='.') if p.suffix.lower() in good+kinds)

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['MAX_COORDINATE', 'MAX_FILES', 'MAX_LINE', 'MAX_XML', 'MAX_DEPTH', 'GW_CODES', 'CVL_NAME', 'IAM_NAME', 'IAM_PART',
-           'HWS_LISTS', 'READERS', 'LISTS', 'BY_ROOT', 'PAGE_PIXELS', 'Word', 'cut', 'Source', 'list_lines',
-           'iam_words', 'read_xml', 'outline', 'gw_text', 'svg_outlines', 'gw_words', 'cvl_images', 'cvl_words',
-           'agrees', 'listed_words', 'page_image', 'xml_words', 'page_words', 'alto_words', 'rimes_xml_words',
-           'folder_words', 'list_format', 'xml_format', 'is_cvl', 'detect_format', 'read_split', 'open_page',
-           'crop_word', 'unusable', 'crop_name', 'Imported', 'write_words', 'import_words']
+           'HWS_LISTS', 'READERS', 'LISTS', 'BY_ROOT', 'Word', 'cut', 'Source', 'list_lines', 'iam_words', 'read_xml',
+           'outline', 'gw_text', 'svg_outlines', 'gw_words', 'cvl_images', 'cvl_words', 'agrees', 'listed_words',
+           'page_image', 'xml_words', 'page_words', 'alto_words', 'rimes_xml_words', 'folder_words', 'list_format',
+           'xml_format', 'is_cvl', 'detect_format', 'read_split', 'crop_word', 'unusable', 'crop_name', 'Imported',
+           'write_words', 'import_words']
 
 # %% ../nbs/14_importers.ipynb #9b643b16
 import html, os, posixpath, re, shutil, unicodedata, warnings
@@ -26,7 +26,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageDraw
 
 from .corpus import _walk
-from .data import EXTS, FORMATS, MAX_PIXELS, atomic_write, find_images, one_picture, open_image, read_labels, respelled, upright
+from .data import EXTS, MAX_PIXELS, atomic_write, find_images, open_image, read_labels, respelled
 from .text import as_cells, inked, nfc
 
 # %% ../nbs/14_importers.ipynb #157f12e4
@@ -540,31 +540,18 @@ def called(self: Word):
     return {nfc(n) for n in ({'-'.join(parts[:k]) for k in range(1, len(parts) + 1)} | {self.group, self.page, self.path.stem if self.path else '', *self.ids}) - {''}}
 
 # %% ../nbs/14_importers.ipynb #af998227
-PAGE_PIXELS = 89_000_000    # of a page: A3 at 600 dpi has 70 million
-
-def open_page(
-    path: Path,         # image file
-) -> Image.Image:       # 'L'
-    "A page as gray. Raises `ValueError` naming the file and what is wrong with it"
-    try:
-        with open(path, 'rb') as f, Image.open(f, formats=FORMATS) as im:     # as in `open_image`
-            one = one_picture(im)
-            big = im.width * im.height > PAGE_PIXELS
-            if not big and one: return open_image(upright(im))
-    except Image.DecompressionBombError: big = True
-    except Exception: big = False       # on damaged files Pillow raises almost anything
-    if big: raise ValueError(f'{path}: more than the {PAGE_PIXELS:,} pixels allowed for a page; scale it down.')
-    return open_image(path)             # which says what is wrong
-
 def crop_word(
     word: Word,         # with a path
-    pages: dict,        # the page opened last, by its path; changed
+    pages: dict,        # the page opened last, or why it could not be, by its path; changed
 ) -> Image.Image:       # 'L'
     "The image of a word. Raises `ValueError` where there is nothing to cut"
     if word.area is None: return open_image(word.path)
     if word.path not in pages:
-        pages.clear(); pages[word.path] = open_page(word.path)
+        pages.clear()
+        try: pages[word.path] = open_image(word.path, page=True)
+        except ValueError as e: pages[word.path] = e
     page, area = pages[word.path], word.area
+    if isinstance(page, ValueError): raise page         # opened once, however many words it has
     if word.size and word.size != page.size:
         sx, sy = page.width / word.size[0], page.height / word.size[1]
         if abs(sx / sy - 1) > .02: raise ValueError(f'another shape than the page described: the image has {page.width} x {page.height} pixels, the file says {word.size[0]:g} x {word.size[1]:g}')

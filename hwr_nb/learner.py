@@ -438,6 +438,7 @@ def hwr_learner(
     wd=.01,         # weight decay
     lr=2e-3,        # learning rate
     cbs=(),         # more callbacks
+    say=print,      # where a line for each epoch goes, where no bar is shown
 ) -> HWRLearner:
     "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights. Raises `ValueError` for a model with other classes than the charset or of another height"
     charset = Charset.load(charset or dls.charset)
@@ -450,7 +451,7 @@ def hwr_learner(
     learn = HWRLearner(dls, model, loss_func=ctc_loss, metrics=[CER(), WER()], lr=lr, wd=wd, cbs=cbs,
                        opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)))
     learn.charset = charset
-    if rank() or not interactive(): learn.remove_cb(learn.progress) if hasattr(learn, 'progress') else None; learn.add_cb(Lines(first_only(print)))
+    if rank() or not interactive(): learn.remove_cb(learn.progress) if hasattr(learn, 'progress') else None; learn.add_cb(Lines(first_only(say)))
     return learn
 
 # %% ../nbs/08_learner.ipynb #e29620eb

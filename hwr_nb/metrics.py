@@ -18,13 +18,13 @@ from .data import atomic_write
 from .model import greedy
 
 # %% ../nbs/07_metrics.ipynb #869233a6
-_alike = str.maketrans('’ʼſ', "''s")
+_alike = str.maketrans('’ʼſ“”″‟‐‑º', "''s" '""""--°')      # one sign in two codes
 
 def edits(
     ref:str, # the reference: what is written
     hyp:str, # the reading: what the recognizer made of it
 )->int: # replaced, inserted and deleted characters, at least 0
-    "Edit distance (Levenshtein) between two words, in graphemes. The apostrophe is one sign in either of its codes, and long s (ſ) is an s"
+    "Edit distance (Levenshtein) between two words, in graphemes. What ink cannot tell apart is one sign in any of its codes: apostrophe, upper quotation mark, hyphen, raised ring; and long s (ſ) is an s"
     ref,hyp = ref.translate(_alike),hyp.translate(_alike)
     return 0 if ref==hyp else editdistance.eval(graphemes(ref), graphemes(hyp))
 

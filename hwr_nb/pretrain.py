@@ -123,8 +123,10 @@ def run_place(
     resume=False,   # go on with an unfinished run
 ):                  # yields (path of the model, path of the resume file)
     "Check the place of a run and keep others out of it. Raises `ValueError` where a run cannot start there"
-    out = Path(out); state = out.with_suffix('.resume')
+    out = Path(out)
+    if out.is_dir(): raise ValueError(f'{out} is a folder; name a file in it that ends in .safetensors.')
     if out.suffix != '.safetensors': raise ValueError(f'A model file ends in .safetensors, {out.name!r} does not.')
+    state = out.with_suffix('.resume')
     if str(out) != str(out).encode('utf-8', 'replace').decode(): raise ValueError(f'{out}: its name holds bytes that are no UTF-8, and such a model could not be loaded; name another place.')
     out.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
@@ -270,7 +272,7 @@ def load(self: Checkpoint,
 ):
     "Put a saved state into a learner whose `EMA` and `Budget` have not run yet. Raises `ValueError` where it does not belong to it"
     s, short = self.read(), lambda v: repr(v) if len(repr(v)) < 60 else repr(v)[:57] + '...'
-    was = {k: self.args.get(k) for k in ('words_hash', 'corrections', 'languages', 'fonts', 'style')} | s['args']       # states of earlier versions have none
+    was = {k: self.args.get(k) for k in ('words_hash', 'corrections', 'languages', 'fonts', 'style', 'inks')} | s['args']       # states of earlier versions have none
     diff = {k: (was.get(k), v) for k, v in self.args.items() if was.get(k) != v}
     if diff: raise ValueError(f'{self.path} belongs to a run with other settings: ' + ', '.join(f'{k} was {short(a)}, now {short(b)}' for k, (a, b) in diff.items()) + '. Use the same, or delete the file to begin anew.')
     try:
@@ -349,7 +351,7 @@ def pretrain(
                                                 words=re.sub(' at 0x[0-9a-f]+', '', repr(synth.words)), net=repr(net), style=repr(synth.style)), budget=(minutes, steps)), Budget(lr, minutes and minutes * (1 - LESSON), steps)
         dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device, (rank(), world()))
         model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
-        learn = hwr_learner(dls, model, charset, aug=BatchAugment(AUGMENT), cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')])
+        learn = hwr_learner(dls, model, charset, aug=BatchAugment(AUGMENT), cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')], say=say)
         fit_until(learn, ckpt, say, resume)
         return once(finish, learn, out, valid, state, synth, dict(minutes=minutes and LESSON * minutes, steps=steps and math.ceil(LESSON * steps)), init)
 
@@ -397,7 +399,7 @@ def fit_until(
         with learn.no_bar() if not interactive() else _nothing(), in_step(learn), ckpt.listening(): learn.fit(1 << 30)
     except KeyboardInterrupt:
         ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.holds()}'); raise
-    except RuntimeError: ckpt.try_save(now=True); raise       # a process that draws words was killed, or memory is short
+    except (RuntimeError, OSError): ckpt.try_save(now=True); raise       # a process that draws words was killed, memory is short, or a disk is full
 
 @contextmanager
 def _nothing(): yield

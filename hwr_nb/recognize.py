@@ -189,15 +189,15 @@ def _evaluate(self,
     seed=0,             # of the bootstrap
     fast=False,         # as `read`
 ):                      # `EvalReport`; its intervals are drawn over writers or documents where two are named, else over pages where five are named or no writer is, else over words
-    "CER, WER, intervals, loss, speed and calibration on labeled crops. Raises `ValueError` without labels"
+    "CER, WER, intervals, loss, speed and calibration on labeled crops, their labels as the charset writes them (`clean`: one that lacks `“` has `\"` instead). Raises `ValueError` without labels"
     from hwr_nb.metrics import evaluate
     from hwr_nb.pretrain import made, sha
     if not isinstance(words, WordImages): words = WordImages(words)
     if words.texts is None: raise ValueError(f'{words.folder or "The files given"}: no labels.tsv there, so nothing can be measured; read it instead.')
-    groups, names, loss = drawn_over(words), words.names(), self._loss(words)
+    groups, names, loss, written = drawn_over(words), words.names(), self._loss(words), [self.charset.clean(t) for t in words.texts]
     def count(with_, **kw):
         t, rs = time.perf_counter(), self.read(words, with_, fast)
-        rep = evaluate(words.texts, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
+        rep = evaluate(written, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
                         errors={n: r.error for n, r in zip(names, rs) if r.error}, **kw)
         rep.folder = words.folder
         return rep

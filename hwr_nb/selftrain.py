@@ -20,7 +20,7 @@ import torch
 from fastai.callback.core import CancelEpochException, CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
-from .corpus import EUROPEAN, SHORT, WordDistribution, broken, languages, meant_for
+from .corpus import EUROPEAN, SHORT, WordDistribution, broken, for_english, languages, meant_for
 from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
@@ -33,7 +33,7 @@ from .text import nfc
 
 # %% ../nbs/10_selftrain.ipynb #9e9552a2
 ELIDED = frozenset('c d j l m n qu s t lorsqu puisqu jusqu quelqu dell all nell dall sull quest quell un'.split())     # that stand before an apostrophe only
-ORDINAL = '(st|nd|rd|th|d|s|l|er|ère|re|e|ème|me|te|ten|ter|de|den|º|ª|°|o|a|lbs?|[ap]m|%|[$£€])?'     # what may stand after a number
+ORDINAL = '(st|nd|rd|th|d|s|l|ers?|ère|re|e|ème|me|te|ten|ter|sten?|de|den|to|vo|mo|tio|[78]?b(re|er|ris)|º|ª|°|o|a|fr?|fl|kr|lbs?|[ap]m|%|[$£€])?'     # what may stand after a number
 BRIEF = re.compile(r'([A-Z]\.){1,4}[,;]?|(?=[IVXLCDM]{2})M{0,3}(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})(e|ème|er|th|º|°)?[.,;]?')       # initials and Roman numerals
 RARE = {1: 5e-4, 2: 5e-5, 3: 3e-6}      # least share of running text for a word of so many letters
 
@@ -45,7 +45,8 @@ def vocabulary(
     dist, share = WordDistribution.load(words), {}
     for w, c in zip(dist.words, dist.counts / dist.counts.sum()): share[fold(w)] = share.get(fold(w), 0) + c
     from wordfreq import get_frequency_dict
-    known = {w for w, s in share.items() if w and s >= RARE.get(len(w), 0)}.union(
+    rare = RARE if dist.counts.max() > 10 * np.median(dist.counts) else {}          # a list without frequencies says nothing of what is rare
+    known = {w for w, s in share.items() if w and s >= rare.get(len(w), 0)}.union(
         *({fold(w) for w, f in get_frequency_dict(l, wordlist='small').items() if f >= 1e-6 and len(w) > 3} for l in langs))
     return frozenset(known.union(first for w in known if len(w) > 4 for first, _ in broken(w)))
 
@@ -57,7 +58,7 @@ def plausible(
     f = fold(text)
     if not f: return text.rstrip('.,;') == '&'
     if BRIEF.fullmatch(text) or text.rstrip(',;') in SHORT: return True
-    if any(c.isdigit() for c in f): return re.fullmatch(r'\W*\d[\d.,:/\'-]*' + ORDINAL + r'\W*', text) is not None
+    if any(c.isdigit() for c in f): return re.fullmatch(r'\W*((No|Nr|[NnSpP]|[Ff]ol)[.°º]*)?\W*\d[\d.,:/\'–½¼¾-]*' + ORDINAL + r'\W*', text) is not None
     if f in vocab or text[-1] == '-' and f + '-' in vocab or text.startswith('&c'): return True
     parts = [fold(p) for p in re.split("[-‐'’]", text) if fold(p)]
     return all(p in vocab or p in ELIDED and k + 1 < len(parts) for k, p in enumerate(parts))
@@ -381,6 +382,7 @@ def choose(self: PseudoLabels):
     self.rows[-1]['kept'] = self.reasons.count('kept') / len(self.reasons)
     if self.folder is None: return
     for old in self.folder.glob('pseudo_labels/round-*.tsv') if self.round == 0 else ():        # of another run
+        if not old.stem[6:].isdecimal(): continue           # somebody's own copy
         with spared(old, self.told): old.unlink(missing_ok=True)
     with spared(p := self.folder / 'pseudo_labels' / f'round-{self.round + 1}.tsv', self.told), atomic_write(p, 'w') as f:
         for n, t, c, r in zip(self.names, self.lab['texts'], self.lab['conf'], self.reasons): f.write(f'{tsv(n)}\t{tsv(t)}\t{c:.4f}\t{int(r in ("kept", "corrected"))}\t{r}\n')
@@ -525,7 +527,7 @@ def selftrain(
         synth.fonts = once(matched, rec, inks, synth.fonts, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=measure, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
-        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, run_settings(model, synth, names, rec.charset, words, trusted, junk) | dict(seed=seed, rounds=rounds, languages=langs, bs=bs, lr=lr), budget=(minutes, steps))
+        budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, run_settings(model, synth, names, inks, rec.charset, words, trusted, junk) | dict(seed=seed, rounds=rounds, languages=langs, bs=bs, lr=lr), budget=(minutes, steps))
         learn = hwr_learner(word_dls(synth, None, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(0), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
         return once(finish_rounds, learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
@@ -576,7 +578,7 @@ def run_rounds(
         if (b := learn.budget).most and b.step >= b.most: pl.say(f'The run ended after {b.seconds / 60:.1f} minutes: so few crops have been learned from often enough.')
     except KeyboardInterrupt:
         ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.holds()}'); raise
-    except RuntimeError: ckpt.try_save(now=True); raise       # a process that draws words was killed, or memory is short
+    except (RuntimeError, OSError): ckpt.try_save(now=True); raise       # a process that draws words was killed, memory is short, or a disk is full
 
 # %% ../nbs/10_selftrain.ipynb #c80d1f95
 def taught(
@@ -616,7 +618,7 @@ def expected_words(
 ) -> tuple:         # (`WordDistribution`, {language code: share}, empty where the user named the words)
     "The words to expect in an archive. Where nobody named any: English for a charset of ASCII letters, else the languages that the readings look like"
     if words is not None: return WordDistribution.load(words), {}
-    if all(c.isascii() for c in rec.charset.chars if c.isalpha()): return WordDistribution.default(), {'en': 1.}
+    if for_english(rec.charset): return WordDistribution.default(), {'en': 1.}
     meant = meant_for(rec.charset) or EUROPEAN
     if not found:
         some = inks[::-(-len(inks) // 1000) or 1]
@@ -637,6 +639,7 @@ def run_settings(
     model,      # file or name of the model that came
     synth,      # `WordSynth` of the replay
     names,      # of the crops
+    inks,       # their ink images
     charset,    # `Charset`
     words,      # `WordDistribution` to expect
     trusted,    # {name: text} of corrected crops
@@ -644,7 +647,7 @@ def run_settings(
 ) -> dict:
     "What must be the same when a run is resumed, large things as their hash"
     from hwr_nb.recognize import model_path
-    return dict(model=sha(model_path(model).read_bytes()), fonts=provenance(synth)['fonts_hash'], crops=len(names), names=sha(*names), charset=charset.chars, words=repr(words),
+    return dict(model=sha(model_path(model).read_bytes()), fonts=provenance(synth)['fonts_hash'], crops=len(names), names=sha(*names), inks=sha(*(a.tobytes() for a in inks)), charset=charset.chars, words=repr(words),
                 words_hash=sha(*words.words, *words.counts), corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk)))
 
 
@@ -662,7 +665,7 @@ def figures_of(
     if errors: say(f'{test.folder}: {len(errors)} of {len(inks)} labeled crops cannot be opened and count as errors, the first: {next(iter(errors.values()))}')
     def measure(rec):
         read = iter(rec.read_inks([a for a in inks if a is not None]))
-        pairs = [(t, '' if a is None else next(read)[0]) for t, a in zip(test.texts, inks)]
+        pairs = [(rec.charset.clean(t), '' if a is None else next(read)[0]) for t, a in zip(test.texts, inks)]
         return dict(cer=cer(pairs), wer=wer(pairs))
     return measure
 

@@ -409,6 +409,7 @@ class WordSynth:
     ):
         self.charset, self.seed, self.n = Charset.load(charset), int(seed), int(n)
         self.words = word_sampler(words, self.charset)
+        self.diplomatic = any('ſ' in w for w in getattr(getattr(self.words, 'dist', None), 'words', ()))       # its words say themselves where s is long
         self.fonts = FontBook.load(fonts, charset=self.charset)
         self.style, self.looser = style or SynthStyle(), looser(self.charset.chars)
         if none := [c for c in self.fonts.missing(self.charset.chars) if c != 'ſ']: warnings.warn(f'no font of {self.fonts.name!r} can draw {" ".join(none[:20])}{" ..." if len(none) > 20 else ""}: words with such characters are not drawn; add a font that has them')
@@ -474,7 +475,7 @@ def _typeset(self: WordSynth, rng, loose=None):
 @patch
 def _written(self: WordSynth, rng, text, font):
     "The signs to draw: at times with long s, or with the f that looks like it"
-    if 's' not in text or rng.random() >= self.style.p_long_s: return text
+    if 's' not in text or rng.random() >= self.style.p_long_s or self.diplomatic: return text
     if 'ſ' in font.chars: return long_s(text, ('all', 'first', 'double')[int(rng.integers(3))])
     return long_s(text, 'double', 'f') if 'f' in font.chars else text
 

@@ -69,10 +69,10 @@ def fold(
 )->str: # NFC, lower case, letters (with their accents) and digits only; may be empty
     "What remains of `s` when case, punctuation and spaces do not count"
     if s.isascii(): return s.lower() if s.isalnum() else ''.join(c for c in s.lower() if c.isalnum())
-    return nfc(_unfolded.sub('', nfc(s).lower().replace('i\u0307', 'i').replace('ſ', 's')))     # İ in lower case keeps a dot of its own
+    return nfc(_unfolded.sub('', regex.sub('[ſﬀ-ﬆĳŀ]', lambda m: unicodedata.normalize('NFKC', m[0]), nfc(s).lower().replace('i\u0307', 'i'))))     # İ in lower case keeps a dot of its own
 
 # %% ../nbs/00_text.ipynb #0e675578
-_plain = {**dict.fromkeys('‘’‚‛′ʼ´', "'"), **dict.fromkeys('“”„‟″', '"'), **dict.fromkeys('‐‑‒–—―−', '-'),
+_plain = {**dict.fromkeys('‘’‚‛′ʼ´', "'"), **dict.fromkeys('“”„‟″', '"'), **dict.fromkeys('‐‑‒–—―−¬⸗', '-'),
           '…':'...', 'ﬀ':'ff', 'ﬁ':'fi', 'ﬂ':'fl', 'ﬃ':'ffi', 'ﬄ':'ffl', 'ﬅ':'st', 'ﬆ':'st', 'ſ':'s',
           'ĳ':'ij', 'Ĳ':'IJ', 'ŀ':'l·', 'Ŀ':'L·', **dict.fromkeys('\u00ad\u200b\u200c\u200d\u2060\ufeff', '')}
 
@@ -166,7 +166,8 @@ _en = ('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789' '!"#$%&\
 _latin = (_en + 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŒŠŴŶŸŽẞ' 'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþœšŵŷÿžßſ'
           '«»„“”‘’–—…¿¡€§°ºª·')
 _named = dict(en=_en, latin=_latin)
-_languages = frozenset('ar bg bn ca cs da de el es fa fi fil fr he hi hr hu id is it ja ko lt lv mk ms nb nl no pl pt ro ru sk sl sr sv ta tr uk ur vi zh french german deutsch spanish italian dutch portuguese polish czech hungarian swedish danish norwegian finnish turkish greek russian'.split())
+_languages = frozenset('ar bg bn ca cs da de el es fa fi fil fr he hi hr hu id is it ja ko lt lv mk ms nb nl no pl pt ro ru sk sl sr sv ta tr uk ur vi zh french german deutsch spanish italian dutch portuguese polish czech hungarian swedish danish norwegian finnish turkish greek russian '
+                       'eng deu fra spa ita nld por swe dan nor fin pol ces hun tur ell rus lat la latina français français español italiano português nederlands polski čeština magyar svenska dansk norsk suomi türkçe русский'.split())
 
 @patch(cls_method=True)
 def named(cls:Charset,
@@ -191,8 +192,10 @@ def load(cls:Charset,
     if len(s)<256 and (regex.match(r'(\.{1,2}|~|[A-Za-z]:)?[/\\]\w', s) or regex.search(r'\w\.\w{1,4}$', s) and regex.search(r'\s', s) or
                        regex.search(r'\.\w{1,4}$|.[/\\]', s) and not regex.search(r'\s', s) and (len(set(s))<len(s) or regex.search(r'\w{2}\.\w{2,4}$', s))):
         raise FileNotFoundError(f"no charset file {s!r}: give an existing file, 'en', 'latin', or each character once")
-    near = difflib.get_close_matches(s.lower(), _named, 1, .6) or [n for n in _named if s.lower().startswith(n)]
-    if s.isalpha() and len(s)<=12 and near:
+    if s in ('base', 'base-latin') or regex.fullmatch(r'utf-?\d+', s, regex.I): raise ValueError(f"{s!r} is {'a model' if s[0]=='b' else 'an encoding'}, not a charset: give 'en', 'latin' (Western European letters) or a file of its characters")
+    bare = regex.sub(r'[-_ ]?\d+$', '', s.lower())
+    near = difflib.get_close_matches(bare, _named, 1, .6) or [n for n in _named if bare.startswith(n)]
+    if bare.isalpha() and len(bare)<=12 and near:
         raise ValueError(f"there is no charset named {s!r}, did you mean {near[0]!r}? For exactly these characters use Charset({s!r})")
     if s.lower() in _languages: raise ValueError(f"{s!r} is a language, not a charset: give 'en', 'latin' (Western European letters) or a file of its characters")
     return cls(s)
