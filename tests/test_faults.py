@@ -636,6 +636,17 @@ def test_reading_stopped(tiny, tmp_path, monkeypatch):
     assert (code, err)==(130, f'hwr-read: {tmp_path}/r.tsv.part holds the rows written so far\nhwr-read: stopped\n')
     assert os.listdir(tmp_path)==['r.tsv.part'] and len((tmp_path/'r.tsv.part').read_text().splitlines())==3
 
+def test_disk_full_while_reading(tiny, tmp_path):
+    "a disk that is full while a folder is read | no file may have more than 16 kB, and 400 rows of --out need twice that | the whole rows written so far are in OUT.part, and a line says so"
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
+    try: code, _, err = cli('read', *(f'{"absent-"*6}{i}.png' for i in range(400)), '--model', tiny.model, '--out', tmp_path/'r.tsv')
+    finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code==1 and err.count('\n')==2 and 'r.tsv.part holds the rows written so far' in err
+    rows = (tmp_path/'r.tsv.part').read_text().splitlines()
+    assert os.listdir(tmp_path)==['r.tsv.part'] and 100<len(rows)<400 and [r.split('\t')[0][-7:] for r in rows[-1:]]==[f'-{len(rows)-1}.png'[-7:]] and all(r.count('\t')==3 for r in rows)
+
 def test_nothing_else_is_written(tiny, tmp_path, monkeypatch):
     "files where nobody asked for any | reading, measuring, counting, drawing, with the present folder and the data watched | only the files named with --out, --json and --sheet appear"
     (tmp_path/'here').mkdir(); (tmp_path/'out').mkdir(); monkeypatch.chdir(tmp_path/'here')
