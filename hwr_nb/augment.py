@@ -112,6 +112,7 @@ class BatchAugment:
         x = x.float() / 255 if x.dtype == torch.uint8 else x
         s = self.strength
         if s <= 0: return x
-        x = pens(bend(x, widths, .2*s, .03*s, .12*s, 1.5*s, 1.2*s, 3*s, 1.2*s, .12*s, .15*s), min(1., s))
+        x = bend(x, widths, shear=.2*s, turn=.03*s, scale=.12*s, shift=1.5*s, elastic=1.2*s, rhythm=3*s, wander=1.2*s, swell=.12*s, slant=.15*s)
+        x = pens(x, min(1., s))
         x = inks(x, widths, min(.8, .55*s), .1*s, self.patches, .25 if self.patches else 0)
         return x * column_mask(widths, x.shape[3])[:, None, None]

@@ -81,6 +81,7 @@ def progress(
     try: tell(msg)
     except OSError as e: say(f'nothing more can be written to standard output ({e.strerror}); the work goes on'); os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
+# %% ../nbs/12_cli.ipynb #06b5a280
 def _short_warning(msg, category, *args, **kwargs):
     if issubclass(category, UserWarning): say(explain(ValueError(str(msg).splitlines()[0])))
 
@@ -195,7 +196,7 @@ def hwr_synth(
 ):
     "Draw synthetic handwritten words into a folder"
     if not (out or sheet): raise UsageError('give --out DIR, --sheet PNG, or both')
-    from hwr_nb.data import atomic_write
+    from hwr_nb.corpus import atomic_write
     from hwr_nb.synth import Charset, contact_sheet, synth_folder
     charset,_ = Charset.load(charset),file_to_write(sheet, words)
     book = _book(fonts, charset)
@@ -284,6 +285,7 @@ def hwr_eval(
     for line in _beyond(rec.charset, words): say(line)
     if bad := report.errors: raise ValueError(f'{len(bad):,} of {len(words):,} could not be opened and count as read wrong; the first: {next(iter(bad.values()))}')
 
+# %% ../nbs/12_cli.ipynb #71214077
 def _beyond(charset, words):
     "What the figures of a set do not say: labels that the model cannot write, and images that no row names"
     from hwr_nb.data import find_images
@@ -351,7 +353,7 @@ def _rescue(f, out):
 @contextmanager
 def _lines(out):
     "Yields a function that writes a line: to the file `out`, which appears when all is written (stopped before, they are in OUT.part), or to stdout"
-    from hwr_nb.data import atomic_write
+    from hwr_nb.corpus import atomic_write
     if out is None: yield (lambda s: sys.stdout.write(printable(s, '\t\n'))) if sys.stdout.isatty() else sys.stdout.write; return
     with atomic_write(out) as f:
         try:
@@ -359,6 +361,7 @@ def _lines(out):
             f.flush(); os.fsync(f.fileno()) if os.path.isfile(f.name) else None
         except BaseException: _rescue(f, out); raise
 
+# %% ../nbs/12_cli.ipynb #1d1e9a78
 @command
 def hwr_read(
     *paths:Annotated[str, dict(nargs='+')], # images of words, and folders with such images

@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['MAX_TEXT', 'EUROPEAN', 'NEIGHBORS', 'SHORT', 'ROMAN', 'PAIRS', 'decode_text', 'read_text', 'join_lines', 'tokenize',
-           'WordDistribution', 'case_punct_rates', 'written_with', 'languages', 'for_english', 'meant_for',
-           'NgramModel', 'sample_number', 'roman', 'sample_short', 'broken', 'enclosed', 'WordSampler']
+           'WordDistribution', 'atomic_write', 'case_punct_rates', 'written_with', 'languages', 'for_english',
+           'meant_for', 'NgramModel', 'sample_number', 'roman', 'sample_short', 'broken', 'enclosed', 'WordSampler']
 
 # %% ../nbs/01_corpus.ipynb #d37dd846
 import bisect, copy, gzip, importlib.resources, itertools, json, math, os, regex, shutil, sys, unicodedata, warnings, zlib
 import numpy as np
 from collections import Counter, defaultdict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from fastcore.basics import patch
@@ -312,6 +312,40 @@ def from_texts(cls:WordDistribution,
     d.file = first
     return d
 
+# %% ../nbs/01_corpus.ipynb #bef82669
+@contextmanager
+def atomic_write(
+    path,           # file to write; its folder is made where it is missing
+    mode='wb',      # 'wb' for bytes, 'w' for UTF-8 text
+):                  # yields the open file
+    "Write a file so that it appears whole or not at all. Raises `OSError` naming it where that fails"
+    kw = {} if 'b' in mode else dict(encoding='utf-8', newline='\n', errors='backslashreplace')     # a file name can hold bytes that are no text
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        with open(path, mode, **kw) as f: yield f
+        return
+    path = Path(os.path.realpath(path))
+    tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(tmp, mode, **kw) as f:
+            yield f
+            f.flush(); os.fsync(f.fileno())
+        with suppress(OSError): shutil.copymode(path, tmp)       # what was private stays so
+        os.replace(tmp, path)
+        _sync(path.parent)
+    except OSError as e:
+        if e.errno and e.filename in (None, str(tmp)): raise OSError(e.errno, e.strerror, str(path)) from None
+        raise
+    finally:
+        with suppress(OSError): tmp.unlink()
+
+def _sync(folder):
+    "Force a folder's names to disk, where the system can"
+    with suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY)
+        try: os.fsync(fd)
+        finally: os.close(fd)
+
 # %% ../nbs/01_corpus.ipynb #a37dd42e
 def _open(path):
     packed = str(path).endswith('.gz')
@@ -327,23 +361,8 @@ def _thousands(counts):
 
 def _write(path, lines):
     data = ''.join(lines).encode()
-    if str(path).endswith('.gz'): data = gzip.compress(data, mtime=0)       # the same words, the same bytes
-    given = Path(path); given.parent.mkdir(parents=True, exist_ok=True)
-    path = Path(os.path.realpath(given)) if given.is_file() else given      # a link stays, and what it points to is written
-    whole = path.is_file() or not path.exists()        # a pipe or /dev/null is written to, not replaced
-    tmp = path.with_name(f'.{os.getpid()}.{path.name}') if whole else path
-    try:
-        with open(tmp, 'wb') as f:
-            f.write(data); f.flush()
-            if whole: os.fsync(f.fileno())
-        if whole:
-            if path.is_file(): shutil.copymode(path, tmp)           # a private one stays private
-            os.replace(tmp, path)
-    except OSError as e: raise OSError(e.errno, e.strerror, str(given)) from None
-    finally:
-        if whole:
-            with suppress(OSError): tmp.unlink()
-    return given
+    with atomic_write(path) as f: f.write(gzip.compress(data, mtime=0) if str(path).endswith('.gz') else data)      # the same words, the same bytes
+    return Path(path)
 
 @patch
 def to_tsv(self:WordDistribution,
@@ -585,6 +604,7 @@ def written_with(
         if sum(not cs.outside(w) for w in words) >= .98*len(words): out.append(lang)
     return out
 
+# %% ../nbs/01_corpus.ipynb #ecb746ba
 def languages(
     texts, # words or readings of the archive; a few hundred say enough
     charset, # anything `Charset.load` takes
@@ -825,7 +845,7 @@ def enclosed(
 
 # %% ../nbs/01_corpus.ipynb #b5df41f8
 class WordSampler:
-    "Draws words to write: from a list, invented, numbers and single characters, at stated rates"
+    "Draws words to write, from a list or invented, with numbers, abbreviations, single characters, brackets and broken words at stated rates"
     def __init__(self,
         dist=None, # the words: anything `WordDistribution.load` takes
         power:float=.5, # 0: every word of the list alike, 1: by frequency, between: tempered

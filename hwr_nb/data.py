@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE',
            'EVEN', 'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'brightest',
-           'ink_map', 'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'atomic_write', 'tsv', 'Label',
-           'read_labels', 'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream',
-           'hung_up', 'WordDL', 'word_dls']
+           'ink_map', 'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label', 'read_labels',
+           'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream', 'hung_up',
+           'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
-import csv, io, os, shutil, sys
-from contextlib import contextmanager, suppress
+import csv, io, os, sys
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -200,40 +200,6 @@ def stretched(
     word = Image.fromarray(ink[:, m:-m])
     w = int(np.clip(round(word.width * by), 1, MAX_WIDTH - 2 * m))
     return framed(np.asarray(word.resize((w, word.height), Image.Resampling.BILINEAR)), 0, m)
-
-# %% ../nbs/04_data.ipynb #bef82669
-@contextmanager
-def atomic_write(
-    path,           # file to write; its folder is made where it is missing
-    mode='wb',      # 'wb' for bytes, 'w' for UTF-8 text
-):                  # yields the open file
-    "Write a file so that it appears whole or not at all. Raises `OSError` naming it where that fails"
-    kw = {} if 'b' in mode else dict(encoding='utf-8', newline='\n', errors='backslashreplace')     # a file name can hold bytes that are no text
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        with open(path, mode, **kw) as f: yield f
-        return
-    path = Path(os.path.realpath(path))
-    tmp = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(tmp, mode, **kw) as f:
-            yield f
-            f.flush(); os.fsync(f.fileno())
-        with suppress(OSError): shutil.copymode(path, tmp)       # what was private stays so
-        os.replace(tmp, path)
-        _sync(path.parent)
-    except OSError as e:
-        if e.errno and e.filename in (None, str(tmp)): raise OSError(e.errno, e.strerror, str(path)) from None
-        raise
-    finally:
-        with suppress(OSError): tmp.unlink()
-
-def _sync(folder):
-    "Force a folder's names to disk, where the system can"
-    with suppress(OSError):
-        fd = os.open(folder, os.O_RDONLY)
-        try: os.fsync(fd)
-        finally: os.close(fd)
 
 # %% ../nbs/04_data.ipynb #10516bae
 def tsv(
@@ -497,7 +463,7 @@ STRETCH = .2    # of training words
 def word_dls(
     train,              # `WordSynth`, `WordImages` with labels, or a folder of labeled images
     valid=None,         # the same, measured after each epoch; None: nothing is measured
-    charset=None,       # `Charset` of the targets; None: that of `train`
+    charset=None,       # anything `Charset.load` takes; None: that of `train`, or 'en' where it has none (folders, `WordImages`)
     bs=64,              # words in a batch
     workers=0,          # processes that prepare training batches
     n=None,             # batches in an epoch of training

@@ -20,7 +20,8 @@ from fastcore.xml import NotStr, ft, to_xml
 
 from . import __version__
 from .learner import Charset, FontBook, SynthStyle, WordDistribution, WordImages, WordSampler, WordSynth, graphemes, open_image, synth_folder, word_grid
-from .data import EXTS, atomic_write, find_images
+from .corpus import atomic_write
+from .data import EXTS, find_images
 from .metrics import _pc, compare, edits, evaluate
 from .pretrain import _alone, run_dir, run_place
 from .recognize import Recognizer
@@ -167,6 +168,7 @@ def _put_back(out):
     for p in (out/BEFORE).iterdir(): os.replace(p, out/p.name)
     (out/BEFORE).rmdir()
 
+# %% ../nbs/13_demo.ipynb #054e26a7
 @contextmanager
 def demo_place(
     out,        # folder of the demo
@@ -481,6 +483,7 @@ def told(
     s.settings, s.left_out = s.settings | _settings(run), _left_out(run, s.before, say)
     return s
 
+# %% ../nbs/13_demo.ipynb #97d24efa
 def run_report(
     rec,            # `Recognizer`: the adapted model
     model,          # model file that the run has written

@@ -25,8 +25,8 @@ import numpy as np
 from fastcore.basics import patch
 from PIL import Image, ImageDraw
 
-from .corpus import _walk
-from .data import EXTS, MAX_PIXELS, atomic_write, find_images, open_image, read_labels, respelled
+from .corpus import _walk, atomic_write
+from .data import EXTS, MAX_PIXELS, find_images, open_image, read_labels, respelled
 from .text import as_cells, inked, nfc
 
 # %% ../nbs/14_importers.ipynb #157f12e4

@@ -50,6 +50,7 @@ def common_words(
     best = sorted((t for t in at if len(at[t]) >= each), key=lambda t: (-len(at[t]) * len(t) ** .5, t))[:n]
     return {t: at[t] for t in best}
 
+# %% ../nbs/09b_match.ipynb #d36f0867
 class OnlyThese:
     "A sampler that draws each word as often as the others"
     def __init__(self,
@@ -58,6 +59,7 @@ class OnlyThese:
     def __call__(self, rng): return self.words[int(rng.integers(len(self.words)))]
     def __repr__(self): return f'OnlyThese({len(self.words)} words)'
 
+# %% ../nbs/09b_match.ipynb #6a47d686
 def font_distances(
     net,        # `HTRNet` that has read the archive
     inks,       # ink images of its crops

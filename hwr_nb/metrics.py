@@ -14,7 +14,7 @@ from pathlib import Path
 from fastcore.basics import patch
 from fastai.learner import Metric
 from .text import graphemes, fold
-from .data import atomic_write
+from .corpus import atomic_write
 from .model import greedy
 
 # %% ../nbs/07_metrics.ipynb #869233a6

@@ -29,7 +29,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .data import STEP, atomic_write, collate, column_mask, framed, normalization, padded, stretched
+from .corpus import atomic_write
+from .data import STEP, collate, column_mask, framed, normalization, padded, stretched
 from .spell import EACH, LONGEST, Speller, spell, told
 from .text import Charset
 

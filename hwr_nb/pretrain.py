@@ -18,8 +18,8 @@ from fastcore.basics import patch
 from filelock import FileLock, Timeout
 
 from . import __version__
-from .corpus import WordDistribution
-from .data import BucketStream, atomic_write, collate
+from .corpus import WordDistribution, atomic_write
+from .data import BucketStream, collate
 from .learner import BatchAugment, Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, hwr_learner, in_step, interactive, word_dls
 from .model import LOOKS, MOST, best_trust, bf16_pays, calibrate, load_model, predict, save_model, usable_device
 from .parallel import first_only, once, rank, world

@@ -135,7 +135,7 @@ def read_inks(
     self: Recognizer,
     inks,               # list of uint8 [height, w] ink images
     lexicon=None,       # `SoftLexicon`, or None
-    looks=LOOKS[:1],    # arguments of `glimpse` for each look at doubtful words
+    looks=LOOKS[:1],    # (width, slant, shift) of each look at doubtful words, as `glimpse` of `06_model` takes them
 ) -> list:  # of (text, confidence 0..1)
     "(text, confidence) of ink images; one look at each unless more are asked for"
     read = predict(self.net, inks, lexicon=lexicon, looks=looks)
@@ -183,21 +183,22 @@ def opened(items, height, block):
         finally: stop.set()
 
 # %% ../nbs/11_recognize.ipynb #b30858fe
-def _evaluate(self,
+@patch
+def evaluate(self: Recognizer,
     words: WordImages,  # labeled crops, or their folder
     lexicon=None,       # as `read`: the same figures again with a lexicon, reported apart
     seed=0,             # of the bootstrap
     fast=False,         # as `read`
 ):                      # `EvalReport`; its intervals are drawn over writers or documents where two are named, else over pages where five are named or no writer is, else over words
     "CER, WER, intervals, loss, speed and calibration on labeled crops, their labels as the charset writes them (`clean`: one that lacks `“` has `\"` instead). Raises `ValueError` without labels"
-    from hwr_nb.metrics import evaluate
+    from hwr_nb.metrics import evaluate as figures
     from hwr_nb.pretrain import made, sha
     if not isinstance(words, WordImages): words = WordImages(words)
     if words.texts is None: raise ValueError(f'{words.folder or "The files given"}: no labels.tsv there, so nothing can be measured; read it instead.')
     groups, names, loss, written = drawn_over(words), words.names(), self._loss(words), [self.charset.clean(t) for t in words.texts]
     def count(with_, **kw):
         t, rs = time.perf_counter(), self.read(words, with_, fast)
-        rep = evaluate(written, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
+        rep = figures(written, [r.text for r in rs], [r.confidence for r in rs], groups, names, loss, len(rs) / (time.perf_counter() - t), seed=seed,
                         errors={n: r.error for n, r in zip(names, rs) if r.error}, **kw)
         rep.folder = words.folder
         return rep
@@ -206,13 +207,17 @@ def _evaluate(self,
     report.provenance = dict(labels_hash=sha(*names, *words.texts), words_hash=sha(*lexicon.words, *lexicon.counts) if isinstance(lexicon, WordDistribution) else None, seed=seed, looks=1 if fast else len(LOOKS), **made())
     return report
 
-def drawn_over(words):
+# %% ../nbs/11_recognize.ipynb #6ae2ab71
+def drawn_over(
+    words,  # labeled `WordImages`
+) -> list:  # of str, or None
     "For each word its writer or document, or its page where the labels name fewer than two of those and five pages or no writer; None where neither is named"
     some = lambda g: len({*g} - {''})
     pages = some(words.groups) < 2 and some(words.pages) >= (5 if some(words.groups) else 1)
     return words.pages if pages else words.groups if some(words.groups) else None
 
-def _loss(self, words):
+@patch
+def _loss(self: Recognizer, words):
     "Mean CTC loss per word, over the words the charset can write; None if there is none"
     total, n = 0., 0
     for k in range(0, len(words), 256):
@@ -221,8 +226,6 @@ def _loss(self, words):
         both = [(a, self.charset.encode(t)) for a, (_, t) in zip(inks, part) if a is not None and self.charset.covers(t)]
         for lp in log_posteriors(self.net, [a for a, _ in both], [[t] for _, t in both]): total, n = total - lp[0], n + 1
     return total / n if n else None
-
-Recognizer.evaluate, Recognizer._loss = _evaluate, _loss
 
 # %% ../nbs/11_recognize.ipynb #458f3bcc
 UNSEEN, SIGNS = 1e-7, 1e-5     # shares of running text: of a word that the list lacks, and of any one number or sign

@@ -16,7 +16,8 @@ from fastcore.basics import patch
 from filelock import FileLock
 from PIL import Image
 
-from .data import atomic_write, open_image, tsv
+from .corpus import atomic_write
+from .data import open_image, tsv
 from .recognize import Reading
 from .text import as_cells, by_spreadsheet, inked, unquoted
 

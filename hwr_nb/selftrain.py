@@ -20,8 +20,8 @@ import torch
 from fastai.callback.core import CancelEpochException, CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
-from .corpus import EUROPEAN, SHORT, WordDistribution, broken, for_english, languages, meant_for
-from .data import STRETCH, BucketStream, WordDL, WordImages, atomic_write, ink_image, tsv, word_dls
+from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, for_english, languages, meant_for
+from .data import STRETCH, BucketStream, WordDL, WordImages, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
 from .match import matched
 from .model import LOOKS, SURE, batch_by_batch, confidence, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, speller_counts

@@ -155,6 +155,7 @@ def word_batches(
         if not ids: raise ValueError(f'None of {20 * bs:,} drawn words can be written with the charset {charset.name!r}; give words that it covers.')
         for k in rng.permutation(max(1, len(ids) // bs)): yield padded(ids[k * bs:(k + 1) * bs])
 
+# %% ../nbs/05b_spell.ipynb #d193237d
 def lesson(
     speller: Speller,
     batches,        # what `word_batches` yields

@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 import numpy as np
 from hwr_nb import selftrain as st
-from hwr_nb.data import atomic_write
+from hwr_nb.corpus import atomic_write
 from hwr_nb.learner import BatchAugment, bare
 from hwr_nb.recognize import Recognizer
 

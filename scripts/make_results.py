@@ -2,7 +2,8 @@
 import argparse, json, os, platform, sys
 from pathlib import Path
 import numpy as np
-from hwr_nb.data import WordImages, atomic_write
+from hwr_nb.corpus import atomic_write
+from hwr_nb.data import WordImages
 from hwr_nb.pretrain import run_dir
 from hwr_nb.recognize import Recognizer
 from hwr_nb.review import untsv

@@ -9,8 +9,7 @@ import argparse, json, tempfile
 from pathlib import Path
 import matplotlib, numpy as np
 from PIL import Image, ImageDraw
-from hwr_nb.corpus import WordDistribution, sample_number
-from hwr_nb.data import atomic_write
+from hwr_nb.corpus import WordDistribution, atomic_write, sample_number
 from hwr_nb.fonts import FontBook
 from hwr_nb.pretrain import HELD_OUT
 from hwr_nb.selftrain import selftrain

@@ -7,7 +7,8 @@ the one script that gives labels to a run: they stand for what somebody types.
 """
 import argparse, json, tempfile
 from pathlib import Path
-from hwr_nb.data import WordImages, atomic_write, find_images
+from hwr_nb.corpus import atomic_write
+from hwr_nb.data import WordImages, find_images
 from hwr_nb.metrics import evaluate
 from hwr_nb.recognize import Recognizer
 from hwr_nb.selftrain import selftrain

@@ -7,8 +7,7 @@ Kinds of words (Roman numerals, ampersands, ...) and kinds of crops (a piece of 
 """
 import argparse, dataclasses, json
 from pathlib import Path
-from hwr_nb.corpus import SHORT
-from hwr_nb.data import atomic_write
+from hwr_nb.corpus import SHORT, atomic_write
 from hwr_nb.metrics import cer, wer
 from hwr_nb.pretrain import training_fonts
 from hwr_nb.recognize import Recognizer

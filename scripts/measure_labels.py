@@ -8,7 +8,8 @@ fifth, two fifths ... of all labels, as each of several confidences orders them.
 import argparse, json
 from pathlib import Path
 import numpy as np
-from hwr_nb.data import WordImages, atomic_write
+from hwr_nb.corpus import atomic_write
+from hwr_nb.data import WordImages
 from hwr_nb.recognize import Recognizer, open_inks
 from hwr_nb.selftrain import TWICE, each_of, expected_words, fit_of, label, lexicon_of, seen, select, vocabulary
 

@@ -7,8 +7,8 @@
 import argparse
 import json
 from pathlib import Path
-from hwr_nb.corpus import WordDistribution
-from hwr_nb.data import WordImages, atomic_write
+from hwr_nb.corpus import WordDistribution, atomic_write
+from hwr_nb.data import WordImages
 from hwr_nb.metrics import evaluate
 from hwr_nb.recognize import Recognizer
 from hwr_nb.text import fold

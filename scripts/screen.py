@@ -8,7 +8,8 @@ A row is one run with one seed, read with one look; two rows can be compared if 
 """
 import argparse, ast, dataclasses, importlib, json, os, platform, tempfile
 from pathlib import Path
-from hwr_nb.data import WordImages, atomic_write
+from hwr_nb.corpus import atomic_write
+from hwr_nb.data import WordImages
 from hwr_nb.fonts import FontBook
 from hwr_nb.metrics import cer, wer
 from hwr_nb.pretrain import pretrain
