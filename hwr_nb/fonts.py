@@ -394,6 +394,7 @@ def _fault(face, cmap, chars, wanted, min_cover):
     if not cmap: return 'has no character map'
     if not chars: return 'draws nothing'
     if len(have) < min_cover*len(need): return f'draws {len(have)} of {len(need)} letters and digits'
+    if set('n') <= chars and face.getlength('nnnn') < 1.5 * np.ptp(face.getbbox('n')[::2]): return 'letters that all stand in one place: its advance widths are damaged'
     if set('abdeghnqrtABDEGHNQRT') <= chars and _unicase(face) > .6: return 'no lower case: small letters are capitals'
     return ''
 

@@ -125,32 +125,36 @@ def find(self: Source,
     where: str,         # file and line it stands in, for errors
     base=None,          # folder of that file; None: the root
     search=True,        # False: only where the path leads, not wherever a file has that name
+    home=None,          # folder of the XML file that describes the image: of several images of that name the nearest to it is meant
 ) -> Path:              # None where there is no such image
     "The image meant by a path. Raises `ValueError` for a path that leaves the source, or fits two images equally"
     p = name.replace('\\', '/')
     rel = posixpath.normpath(posixpath.join(os.path.relpath(base or self.root, self.root).replace(os.sep, '/'), p))
     if '\0' in p or p.startswith('/') or re.match(r'[A-Za-z]:|\w+://', p) or posixpath.normpath(p if base is None else rel).startswith('..'):
         raise ValueError(f'{where}: the path {name[:80]!r} leaves {self.root.name or "the source"}; give the folder that holds all images as images.')
-    for f in (self.root / rel, self.root / posixpath.normpath(p)):
+    for f in (self.root / rel, *([self.root / posixpath.normpath(p)] if home is None or '/' in p else [])):
         if f.suffix.lower() in EXTS and self.inside(f): return f
     if not search: return self.root / rel if rel.lower().endswith(EXTS) and os.path.lexists(self.root / rel) else None       # a link that leads out is there, and is refused by name
-    return self.by_name(posixpath.normpath(p), where)
+    return self.by_name(posixpath.normpath(p), where, home)
 
 # %% ../nbs/14_importers.ipynb #319c0798
 @patch
-def by_name(self: Source, p, where):
-    "The image whose name is that of `p` and whose folders agree best with it"
+def by_name(self: Source, p, where, home=None):
+    "The image whose name is that of `p` and whose folders agree best with it; among equals the one nearest to the folder `home`"
     if self.seen is None:
         self.seen = {}
         for k, f in enumerate(self.files(EXTS)):
             if k >= MAX_FILES: raise ValueError(f'{self.root}: more than {MAX_FILES:,} images to search; give the folder the paths start from as images.')
             self.seen.setdefault(nfc(f.stem).lower(), []).append(f)         # a Mac takes accents apart
     *dirs, last = nfc(p).lower().split('/')
+    top = None if home is None else next((t for t in (self.root, self.base) if home.resolve().is_relative_to(t.resolve())), home)
+    place = [nfc(d).lower() for d in home.resolve().relative_to(top.resolve()).parts] if top else []
     stem = posixpath.splitext(last)[0] if last.endswith(EXTS) else last
     def score(f):
         own = [nfc(d).lower() for d in f.relative_to(self.root).parts[:-1]]
-        n = next((k for k, (a, b) in enumerate(zip(reversed(own), reversed(dirs))) if a != b), min(len(own), len(dirs)))
-        return n, nfc(f.name).lower() == last
+        same = lambda a, b: next((k for k, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+        steps = 0 if home is None else len(own) + len(place) - 2 * same(own, place)         # up from the one and down to the other
+        return same(own[::-1], dirs[::-1]), -steps, nfc(f.name).lower() == last
     found = sorted(((score(f), f) for f in self.seen.get(stem, ())), reverse=True)
     if len(found) > 1 and found[0][0] == found[1][0]:
         raise ValueError(f'{where}: {p!r} may be {" or ".join(f.relative_to(self.root).as_posix() for _, f in found[:2])}; give the right folder as images.')
@@ -206,7 +210,8 @@ def read_xml(
     "An XML file from a stranger. Raises `ValueError` with the line number where it is broken, too large or declares entities"
     if not path.is_file(): raise ValueError(f'{path}: is a pipe, a device or a link to nothing; take it away.')
     if (n := path.stat().st_size) > MAX_XML: raise ValueError(f'{path}: {n:,} bytes are more than the {MAX_XML:,} allowed for the description of a page.')
-    p, tree, data, depth = expat.ParserCreate(), ET.TreeBuilder(), path.read_bytes(), 0
+    tree, data, depth = ET.TreeBuilder(), path.read_bytes().lstrip(), 0         # a blank line before <?xml is more than expat allows
+    p = expat.ParserCreate('UTF-8' if re.search(rb'encoding=[\'"]utf8[\'"]', data[:200], re.I) else None)         # as ElementTree writes it, a name that expat does not know
     local = lambda tag: tag.rpartition(':')[2]
     def refuse(*_, at=None): raise ValueError(f'{path}, line {at or p.CurrentLineNumber}: declares or uses an entity of its own; replace it by the characters meant.')
     def doctype(*_):
@@ -260,8 +265,8 @@ def svg_outlines(
         d = e.get('d') if e.tag == 'path' else e.get('points') if e.tag == 'polygon' else None
         if d is None or not e.get('id'): continue
         try:
-            if re.search(r'[^MLZ\d\s,.eE+-]', d): raise ValueError('an outline with curves or relative steps, of which only M, L and Z are read')
-            found[e.get('id')] = outline(re.sub('[MLZ]', ' ', d))
+            if re.search(r'[^MLZz\d\s,.eE+-]', d): raise ValueError('an outline with curves or relative steps, of which only M, L and Z are read')
+            found[e.get('id')] = outline(re.sub('[MLZz]', ' ', d))
         except ValueError as x: raise ValueError(f'{path}, line {e.get(" line")}: {x}.') from None
     return found
 
@@ -340,12 +345,15 @@ def page_image(
 ) -> Path:              # None where there is no such image
     "The image an XML file describes: by the name in it, else by its own name"
     name = (name or '').strip().replace('\\', '/')
-    if re.match(r'/|[A-Za-z]:|\w+://', name): name = posixpath.basename(name)       # a place on another machine
     base = file.parent if file.resolve().is_relative_to(src.real) else None
-    if name and base and (beside := file.parent.parent / name).suffix.lower() in EXTS and not (file.parent / name).is_file() and src.inside(beside): return beside     # of one of several documents, each with its page/
+    from_ = os.path.relpath(base or src.root, src.root).replace(os.sep, '/')
+    if re.match(r'/|[A-Za-z]:|\w+://', name) or posixpath.normpath(posixpath.join(from_, name)).startswith('..'):        # a place on another machine, or above the source
+        if not (found := src.find(posixpath.basename(name), file.name, base, home=file.parent)) and name.startswith('..'): return src.find(name, file.name, base)
+        name = posixpath.basename(name)
+    if name and base and (beside := file.parent.parent / name).suffix.lower() in EXTS and not any((file.parent / name).with_suffix(e).is_file() for e in EXTS) and src.inside(beside): return beside     # of one of several documents, each with its page/
     others = lambda f: any(x.is_file() and not x.samefile(file) for d in ('', 'page', 'alto') for x in [f.parent / d / f'{f.stem}.xml'])      # it has a description of its own
     for n, b in ((name, base), (f'{file.stem}.png', None)):
-        if n and (found := src.find(n, file.name, b)) and (found.parent == file.parent or not others(found)): return found
+        if n and (found := src.find(n, file.name, b, home=file.parent)) and (found.parent in (file.parent, file.parent.parent) or not others(found)): return found
 
 def xml_words(
     src: Source,        # folder with XML files, or one of them
@@ -353,6 +361,7 @@ def xml_words(
     words,              # function (src, root, file) that lists the `Word`s of a page
 ):                      # yields `Word`s
     "Words of all XML files of one kind"
+    claimed = {}
     for f in [src.path] if src.path.is_file() else src.files(('.xml',), src.base):
         try:
             root = read_xml(f)
@@ -361,6 +370,7 @@ def xml_words(
         except (ValueError, OSError) as e: found = [Word(why=f'page file that cannot be used: {e}')]
         for w in found:
             w.where = w.where or f.name
+            if w.path and (other := claimed.setdefault(w.path, f)) != f: w.why = f'an image that {other.name} in {other.parent.name} describes already: give one of their folders as source, the other as images'
             yield w
 
 # %% ../nbs/14_importers.ipynb #3fab3972
@@ -412,7 +422,7 @@ def alto_words(
         for k, e in enumerate(page.iter('String')):
             word = Word(img, None, (e.get('CONTENT') or '').strip(), _document(src, img), stem, f'{stem}-{e.get("ID") or k}', size, f'{file.name}, line {e.get(" line")}')
             poly = e.find('Shape/Polygon')
-            try: word.area = outline(poly.get('POINTS') or '') if poly is not None else _box(e, 'HPOS', 'VPOS', 'WIDTH', 'HEIGHT')
+            try: word.area = outline(poly.get('POINTS')) if poly is not None and (poly.get('POINTS') or '').strip() else _box(e, 'HPOS', 'VPOS', 'WIDTH', 'HEIGHT')
             except ValueError as x: word.why = str(x)
             found.append(word)
     return found
@@ -480,11 +490,13 @@ def list_format(
 def xml_format(
     src: Source,        # folder
 ) -> str:               # 'page', 'alto' or 'rimes_xml'; None: none of them among the first 50 XML files
-    "The format of the XML files in a folder"
+    "The format of the XML files in a folder. Raises `ValueError` where none is known and one cannot be read"
+    first = None
     for f in islice(src.files(('.xml',), src.base), 50):
-        with suppress(ValueError, OSError):
-            root = read_xml(f)
-            if root.tag in BY_ROOT and root.find('.//AttrRegion') is None: return BY_ROOT[root.tag]        # CVL has such regions, beside its words
+        try: root = read_xml(f)
+        except (ValueError, OSError) as e: first = first or e; continue
+        if root.tag in BY_ROOT and root.find('.//AttrRegion') is None: return BY_ROOT[root.tag]        # CVL has such regions, beside its words
+    if first: raise ValueError(f'{str(first).rstrip(".")}, and no other XML file says what this collection is; say it by format (format=\'folder\' if the images are crops of words).')
 
 # %% ../nbs/14_importers.ipynb #f67c328f
 def is_cvl(
@@ -508,8 +520,8 @@ def detect_format(
         if any((src.base/p).is_file() for p in ('labels.tsv', 'labels.csv')): return 'folder'
         for fmt, patterns in LISTS.items():
             if any(list_format(f) == fmt for f in src.near(*patterns)[:50]): return fmt
-        if fmt := xml_format(src): return fmt
         if is_cvl(src): return 'cvl'
+        if fmt := xml_format(src): return fmt
         if next(src.files(EXTS), None): return 'folder'
     raise ValueError(f'{src.path}: not recognized as any of {", ".join(READERS)}; if it is one of them, say which by format.')
 
@@ -625,7 +637,7 @@ def write_words(
             if ids is not None and w.name:
                 if not (hit := w.called() & ids): res.other += 1; continue
                 used |= hit
-            w.text = inked(w.text)
+            w.text = inked(w.text).strip()
             try:
                 if why := unusable(w, src, labels): res.note(left, w.where, w.name, why); continue
                 im = crop_word(w, pages)
