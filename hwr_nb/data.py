@@ -368,6 +368,8 @@ class BucketStream(IterableDataset):
         stretch=0.,     # when shuffled, words are made wider or narrower by up to this share, anew at each use
     ):
         if not (isinstance(bs, int) and bs > 0): raise ValueError(f'A batch of {bs!r} words: give a whole number above 0.')
+        if not (isinstance(reuse, int) and reuse > 0): raise ValueError(f'Words used {reuse!r} times: give a whole number above 0.')
+        if shuffle and not len(source): raise ValueError('There are no words to learn from.')
         bs = -(-bs // share[1]) * share[1]
         self.source, self.charset, self.bs, self.shuffle, self.chunk, self.reuse = source, charset, bs, shuffle, chunk, reuse
         self.seed, self.start, self.height, self.share, self.stretch = seed, start, height, share, stretch
@@ -378,8 +380,9 @@ class BucketStream(IterableDataset):
 # %% ../nbs/04_data.ipynb #94b4d49c
 @patch
 def sample(self: BucketStream, i):
-    "Ink image and target of word `i`"
+    "Ink image and target of word `i`. Raises `ValueError` for one without a text among those to learn from"
     x, text = self.source[i]
+    if text is None and self.shuffle: raise ValueError(f'Word {i} has no text, so nothing can be learned from it; see `selftrain` for unlabeled images.')
     return x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
 
 @patch
@@ -434,17 +437,26 @@ class WordDL(DataLoader):
         workers=0,  # processes that make batches; 0: this one
     ):
         super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, worker_init_fn=hung_up, generator=torch.Generator())    # the global one stays for dropout
-        self.n_inp, self.charset, self.bs, self.n, self._it = 2, stream.charset, stream.bs, stream.n * stream.bs, None
+        self.n_inp, self.charset, self.bs, self.n = 2, stream.charset, stream.bs, stream.n * stream.bs
+        self._it, self.given, self.whole = None, 0, not stream.start        # what is being drawn, how many batches of it were given, whether the next epoch is a whole one
 
     def __len__(self): return self.dataset.n
 
     def __iter__(self):
         if not self.dataset.shuffle: return super().__iter__()
         if self._it is not None: return islice(self._it, len(self))     # the next epoch goes on where the last one ended
-        self._it, start = super().__iter__(), self.dataset.start
-        return islice(self._it, -start % len(self) if start else len(self))     # a resumed epoch ends where the one that was cut short would have
+        self._it, whole, self.whole = self._counted(super().__iter__()), self.whole, True
+        return islice(self._it, len(self) if whole else -self.dataset.start % len(self))     # a resumed epoch ends where the one that was cut short would have
+
+    def _counted(self, batches):
+        for b in batches: self.given += 1; yield b
+
+    def drop(self):
+        "Give up what is being drawn, as after an error; whoever goes on gets the batch behind the last one given"
+        if self._it is not None: self._it, self.dataset.start, self.given = None, self.dataset.start + self.given, 0
 
     def to(self, device): self.device = torch.device(device); return self
+    def new(self, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor: use `word_dls` for another loader, and `learn.predict(image)` or `Recognizer` to read.')
     def one_batch(self): return next(iter(DataLoader(self.dataset, batch_size=None)))
     def __getstate__(self): return self.__dict__ | dict(_it=None)       # what is being drawn stays here
 
@@ -480,7 +492,7 @@ def word_dls(
     charset = Charset.load(charset or getattr(train, 'charset', None) or 'en')
     for d in (train, valid):
         if not isinstance(d, WordImages): continue
-        if d.texts is None: raise ValueError(f'{d.folder}: no labels.tsv there, and nothing to learn from or measure with; see `selftrain` for unlabeled images.')
+        if d.texts is None: raise ValueError(f'{d.folder or "The files given"}: no labels.tsv there, and nothing to learn from or measure with; see `selftrain` for unlabeled images.')
         odd = [(f, t) for f, t in zip(d.files, d.texts) if not charset.covers(t)]
         if odd: raise ValueError(f'{len(odd):,} of {len(d):,} labels in {d.folder} have characters outside the charset {charset.name!r}, the first {odd[0][1]!r} of {odd[0][0].name}: give a charset that has them, cut crops of several words apart, or leave these out.')
     dls = [WordDL(BucketStream(train, charset, bs, reuse=reuse, seed=seed, start=start, n=n, share=share, stretch=stretch), workers)]

@@ -54,12 +54,12 @@ class Recognizer:
     "A trained network with its charset: reads crops, measures itself, is saved to and loaded from one file"
     def __init__(self,
         net,                # `HTRNet`
-        charset: Charset,   # what its classes mean
+        charset: Charset,   # what its classes mean: a `Charset`, or what `Charset.load` takes
         calibration=None,   # dict of `calibrate`, and in it, as 'fast', another for one look alone; None: confidence is what `predict` returns, out of its logarithm
         provenance=None,    # dict: where the model comes from
         file=None,          # the file it was loaded from, for messages
     ):
-        same_classes(net, charset)
+        charset = Charset.load(charset); same_classes(net, charset)
         self.net, self.charset, self.calibration, self.provenance, self.file = net.eval(), charset, calibration, provenance or {}, file
 
     @classmethod

@@ -22,7 +22,7 @@ from fastcore.basics import patch, store_attr
 
 from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, for_english, languages, meant_for
 from .data import STRETCH, BucketStream, WordDL, WordImages, ink_image, tsv, word_dls
-from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, fold, hwr_learner, in_step
+from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
 from .match import matched
 from .model import LOOKS, SURE, batch_by_batch, confidence, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, speller_counts
 from .parallel import first_only, largest, mine, once, rank, world, woven
@@ -259,7 +259,7 @@ def enough(
 
 # %% ../nbs/10_selftrain.ipynb #a227fab6
 class PseudoLabels(Callback):
-    "Rounds of self-training: each epoch labels the crops, keeps the surest and trains on them. It needs a `Budget` and averaged weights beside it"
+    "Rounds of self-training: each epoch labels the crops, keeps the surest and trains on them. It needs a `Budget` and averaged weights beside it; `finish` gives the best round"
     order = 55      # after `Budget`
     def __init__(self,
         inks,               # unlabeled crops as ink images
@@ -416,8 +416,9 @@ def before_fit(self: PseudoLabels):
     if not (hasattr(self.learn, 'budget') and hasattr(self.learn, 'ema')): raise ValueError('PseudoLabels needs a `Budget` among the callbacks, which says how long a round is, and averaged weights (`ema` of `hwr_learner` above 0), which are the teacher.')
 
 @patch
-def before_epoch(self: PseudoLabels):
-    "Begin a round: label, choose, and give the loader its words; one that a resumed run has behind it is passed over"
+def before_train(self: PseudoLabels):
+    "Begin a round: label, choose, and give the loader its words; one that a resumed run has behind it is passed over. (A validation trains nothing, and `lr_find` is no round.)"
+    if hasattr(self.learn, 'lr_finder'): return
     if self.round and self.learn.budget.done >= 1: self.round = self.rounds; raise CancelEpochException()
     t = time.monotonic()
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve, turns=self.turns)
@@ -432,14 +433,20 @@ def before_epoch(self: PseudoLabels):
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
     mix = MixedWords([self.inks[i] for i in self.keep], [self.lab['texts'][i] for i in self.keep], self.synth, self.seed + self.round, self.pieces(), self.round << 24)
     self.dls.loaders[0] = WordDL(BucketStream(mix, self.learn.charset, self.bs, chunk=16, reuse=self.reuse, seed=self.seed + self.round, n=1 << 20, share=self.dls.train.dataset.share, stretch=STRETCH), self.workers).to(self.dls.device)
+    self.learn.dl = self.dls.loaders[0]
     self.saw['last'] = why_left(self.reasons)
     self.round += 1
+
+@patch
+def after_cancel_train(self: PseudoLabels):
+    "A round that has had its time has a training loss all the same"
+    self.learn.recorder.cancel_train = False
 
 # %% ../nbs/10_selftrain.ipynb #dd96c2de
 @patch
 def after_batch(self: PseudoLabels):
     "End the round when its share of the budget is used"
-    if self.training and self.learn.budget.done >= self.round / self.rounds: raise CancelTrainException()
+    if self.training and not hasattr(self.learn, 'lr_finder') and self.learn.budget.done >= self.round / self.rounds: raise CancelTrainException()
 
 @patch
 def figures(self: PseudoLabels,
@@ -469,6 +476,15 @@ def spare(self: PseudoLabels,
     "End the training so much earlier, and when every crop has been used often enough"
     self.reserve, b, n = seconds, self.learn.budget, sum(not h and name not in self.junk for name, h in zip(self.names, self.held))
     if b.minutes: b.minutes, b.most = max(.01, b.minutes - seconds / 60), math.ceil(USES * n / (self.learn.dls.bs / 2 * world()))        # half of a batch is drawn
+
+@patch
+def finish(self: PseudoLabels) -> int:     # round whose weights those are; 0: those that came
+    "After the last round: judge it, and put the weights that are worth returning into the learner and its averages"
+    if self.round: self.look(last=True); self.tell()
+    k, weights = self.best
+    for net in (bare(self.learn.model), self.learn.ema.avg.module): net.load_state_dict(weights)
+    self.learn.ema.seen = self.learn.ema.mark()
+    return k
 
 @patch
 def run_state(self: PseudoLabels) -> dict:
