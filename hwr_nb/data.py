@@ -10,7 +10,7 @@ __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES'
            'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
-import csv, io, os, sys
+import csv, io, os, sys, warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -383,7 +383,9 @@ def sample(self: BucketStream, i):
     "Ink image and target of word `i`. Raises `ValueError` for one without a text among those to learn from"
     x, text = self.source[i]
     if text is None and self.shuffle: raise ValueError(f'Word {i} has no text, so nothing can be learned from it; see `selftrain` for unlabeled images.')
-    return x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
+    ink, ids = x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
+    if isinstance(self.source, WordImages) and len(ids) > ink.shape[1] // 4: warnings.warn(f'{self.source.files[i]}: the text {text!r} is too long for its crop, so nothing can be learned from it; look whether file and text belong together.')
+    return ink, ids
 
 @patch
 def batch_of(self: BucketStream, items): return collate([a for a, _ in items], [t for _, t in items])
