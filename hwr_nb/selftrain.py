@@ -772,7 +772,7 @@ def why_returned(
     judged,     # rounds that were judged, with round 0
 ) -> str:
     "Which round is returned and why, in a sentence"
-    if k and score > 0: why = f'of a hundred letters of the {judges} held-out crops {100 * score:.1f} more are read as the model settled on before, words in doubt counting half'
+    if k and score >= .0005: why = f'of a hundred letters of the {judges} held-out crops {100 * score:.1f} more are read as the model settled on before, words in doubt counting half'
     elif k: why = f'the {judges} held-out crops are read neither better nor worse than before, but for chance ({100 * score:.1f} of a hundred letters)'
     else: why = ('every round reads this archive worse than the model did before, by more than luck' if steps else 'there was no time to learn anything' if judged > 1 else 'nothing was learned') + ', so that model is returned unchanged'
     return f'round {k} is returned: {why}'
