@@ -348,6 +348,7 @@ def _rescue(f, out):
         part = next(p for k in itertools.count(1) if not os.path.lexists(p := f'{out}.part{k if k>1 else ""}'))      # an earlier one stays
         try: os.link(f.name, part)
         except OSError: shutil.copyfile(f.name, part)       # a disk without links
+        os.dup2(os.open(os.devnull, os.O_WRONLY), f.fileno())       # what is still to be flushed goes nowhere
         say(f'{printable(part)} holds the rows written so far')
 
 @contextmanager

@@ -49,11 +49,11 @@ _western = 'cp1252', 'mac_roman', 'cp850'       # of Windows, of old Macs, of DO
 
 def _oddity(data, enc):
     "The share of characters beyond ASCII that stand where no western word has them, 0..1; 1 where most letters are such"
-    try: s = data.decode(enc)
+    try: s = data[:2_000_000].decode(enc)
     except UnicodeDecodeError: return 1.
     letters,beyond = regex.findall(r'\p{L}', s),regex.findall(r'[^\x00-\x7f]', s)
     if sum(not c.isascii() for c in letters)*4 >= len(letters): return 1.
-    odd = regex.findall(r'(?<=\p{Ll})[^\x00-\x7f\p{Ll}\p{M}\p{Z}»”’‹›…°ºª™®·´¬\xad–—]|(?<=\p{L})[^\x00-\x7f\p{L}\p{M}\p{Z}’·\xad–—…”»](?=\p{L})|[ƒŸ](?=\p{L})|(?<=\p{L})[ƒŸ]|[‚„](?=\s)', s)
+    odd = regex.findall(r'(?<=\p{Ll})(?![“‘«†‡¹²³£€]+(?!\p{L}))[^\x00-\x7f\p{Ll}\p{M}\p{Z}»”’‹›…°ºª™®·´¬\xad–—]|(?<=\p{L})[^\x00-\x7f\p{L}\p{M}\p{Z}’·\xad–—…”»](?=\p{L})|[ƒŸ](?=\p{L})|(?<=\p{L})[ƒŸ]|[‚„](?=\s)', s)
     return len(odd)/max(1, len(beyond))
 
 def _guess(data, name):
@@ -64,8 +64,9 @@ def _guess(data, name):
         warnings.warn(f"{name} is UTF-8, but for {bad} damaged characters, the first in line {s[:s.index(chr(0xfffd))].count(chr(10))+1}: each is read as a space")
         return s
     odd = {enc:_oddity(data, enc) for enc in _western}
-    if min(odd.values())<.15: enc = 'cp1252' if odd['cp1252']<.15 else min(odd, key=odd.get)
-    else:
+    enc = min(odd, key=odd.get)
+    eastern = enc=='cp1252' and regex.search(r'\p{L}[^\p{L}\p{M}\p{P}\x00-\x7f\xa0\xad]+\p{L}', data.decode(enc, 'replace'))      # Polish ł stands where Western ³ does
+    if odd[enc]>=.15 or eastern:
         from charset_normalizer import from_bytes
         best = from_bytes(data[:200_000]).best()
         if best is None: raise ValueError(f"{name} is in no text encoding we can recognize: give a plain text file, saved as UTF-8")
@@ -263,7 +264,7 @@ def _text_files(paths, failed):
         yield from ((f,True) for f in fs)
 
 _utf16 = b'\xff\xfe', b'\xfe\xff'
-_listed = [regex.compile(p, regex.I) for p in (r'\S+(?:\t *|[,;] *)[\d.]+(e[-+]?\d+)?\s*', r'\S+\t *\d[\d., ]*%?\s*(\t.*)?', r'\s*\d[\d.,]*\t\s*\p{L}\S*\s*(\t.*)?', r'\S+\t\S+\t\s*\d[\d.,]*\s*', r'\s+\d+\s+\p{L}\S*\s*', r'\S+ +\d+\s*')]
+_listed = [regex.compile(p, regex.I) for p in (r'\S+(?:\t *|[,;] *)[\d.]+(e[-+]?\d+)?', r'\S+\t *\d[\d.,]*', r'\d[\d.,]*\t\s*\p{L}\S*', r'\d+\t\p{L}\S*\t\d[\d.,]*', r'\p{L}\S*\t\d+\t\d[\d.,]*%', r'\s+\d+\s+\p{L}\S*', r'\S+ +\d+(?:\.\d+)?')]
 
 def _counted(path):
     "Whether a file is a word list, by its name or by its first lines"
@@ -272,9 +273,8 @@ def _counted(path):
     with open(path, 'rb') as f: head = f.read(1<<16)
     if head.startswith(_utf16): head = head[:len(head)&~1].decode('utf-16', 'replace')
     else: head = head.decode('utf-8-sig', 'replace')
-    if len(head)>30_000: head = head[:head.rfind('\n')+1]
-    some = [l for l in head.replace('\r', '\n').split('\n')[:200] if l.strip()]
-    spaced = [float(m[1]) for l in some if (m := regex.fullmatch(r'\S+ +(\d+)\s*|\d+ +\p{L}\S*\s*', l)) and m[1]]
+    some = [l[:200].rstrip() for l in head.replace('\r', '\n').split('\n')[:200] if l.strip()]
+    spaced = [float(m[1]) for l in some if (m := regex.fullmatch(r'\S+ +(\d+(?:\.\d+)?)', l))]
     index = spaced!=sorted(spaced, reverse=True)            # `Abel 12`, `Adam 15`: of a register, as lists of words by frequency fall
     listed = _listed[:-1] if index else _listed
     return sum(any(p.fullmatch(l) for p in listed) for l in some)>len(some)/2       # a heading, a damaged line, or a list of another form is for `from_tsv` to name
@@ -379,7 +379,7 @@ def from_tsv(cls:WordDistribution,
 )->WordDistribution: # the words with their counts
     "Read a word list; raises `FileNotFoundError`, or `ValueError` that names the line"
     if not Path(path).is_file(): raise FileNotFoundError(f"no word list {str(path)!r}: give an existing file of word<TAB>count lines")
-    cnt,fix = Counter(),"each line must be word<TAB>count, and nothing else; running text belongs into a .txt file"
+    cnt,fix = Counter(),"each line must be word<TAB>count, and nothing else; a table that is to be counted as a text needs spaces for tabs"
     _check_size(path)
     try:
         with _open(path) as f: lines = regex.split('\r\n?|\n', f.read().removeprefix('\ufeff'))

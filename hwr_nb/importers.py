@@ -154,7 +154,7 @@ def by_name(self: Source, p, where, home=None):
         own = [nfc(d).lower() for d in f.relative_to(self.root).parts[:-1]]
         same = lambda a, b: next((k for k, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
         steps = 0 if home is None else len(own) + len(place) - 2 * same(own, place)         # up from the one and down to the other
-        return same(own[::-1], dirs[::-1]), -steps, nfc(f.name).lower() == last
+        return same(own[::-1], dirs[::-1]), home is not None and not steps, nfc(f.name).lower() == last, -steps
     found = sorted(((score(f), f) for f in self.seen.get(stem, ())), reverse=True)
     if len(found) > 1 and found[0][0] == found[1][0]:
         raise ValueError(f'{where}: {p!r} may be {" or ".join(f.relative_to(self.root).as_posix() for _, f in found[:2])}; give the right folder as images.')
@@ -350,7 +350,7 @@ def page_image(
     if re.match(r'/|[A-Za-z]:|\w+://', name) or posixpath.normpath(posixpath.join(from_, name)).startswith('..'):        # a place on another machine, or above the source
         if not (found := src.find(posixpath.basename(name), file.name, base, home=file.parent)) and name.startswith('..'): return src.find(name, file.name, base)
         name = posixpath.basename(name)
-    if name and base and (beside := file.parent.parent / name).suffix.lower() in EXTS and not any((file.parent / name).with_suffix(e).is_file() for e in EXTS) and src.inside(beside): return beside     # of one of several documents, each with its page/
+    if name and base and (beside := file.parent.parent / name).suffix.lower() in EXTS and not any((file.parent / name).with_suffix(x).is_file() for e in EXTS for x in (e, e.upper())) and src.inside(beside): return beside     # of one of several documents, each with its page/
     others = lambda f: any(x.is_file() and not x.samefile(file) for d in ('', 'page', 'alto') for x in [f.parent / d / f'{f.stem}.xml'])      # it has a description of its own
     for n, b in ((name, base), (f'{file.stem}.png', None)):
         if n and (found := src.find(n, file.name, b, home=file.parent)) and (found.parent in (file.parent, file.parent.parent) or not others(found)): return found
@@ -370,7 +370,7 @@ def xml_words(
         except (ValueError, OSError) as e: found = [Word(why=f'page file that cannot be used: {e}')]
         for w in found:
             w.where = w.where or f.name
-            if w.path and (other := claimed.setdefault(w.path, f)) != f: w.why = f'an image that {other.name} in {other.parent.name} describes already: give one of their folders as source, the other as images'
+            if w.path and (other := claimed.setdefault(w.path, f)) != f: w.why = f'an image that {other.name} in {other.parent.name} describes already: take one of the two away, or give its folder as source and that of the images as images'
             yield w
 
 # %% ../nbs/14_importers.ipynb #3fab3972

@@ -134,15 +134,19 @@ class Budget(Callback):
         if (minutes is None) == (steps is None): raise ValueError(f'Give minutes or steps, one of them (got minutes={minutes}, steps={steps}).')
         if not (steps if minutes is None else minutes) > 0: raise ValueError(f'A budget must be above 0 (got minutes={minutes}, steps={steps}).')
         self.lr, self.minutes, self.steps, self.warm, self.spent, self.step, self.most = lr, minutes, steps, warm, spent, step, most
-        self.clock, self.t0, self.began, self.ran = time.monotonic, None, False, False
+        self.clock, self.t0, self.began, self.ran, self.used = time.monotonic, None, False, False, 0.
 
     def before_fit(self): self.began = False       # a validation has this event too
     def before_train(self):
         if self.began or self.finding: return
-        if any(isinstance(cb, ParamScheduler) for cb in self.learn.cbs): raise ValueError('`Budget` sets the learning rate, and so does what `fit_one_cycle` and the like bring along: use `learn.fit(1000)` with a `Budget`, which ends it, or leave `Budget` out.')
-        if self.ran and self.done >= 1: warnings.warn('The `Budget` of this learner is used up, so nothing is learned: give it another one.')
-        if not (self.ran and self.minutes): self.t0 = self.clock() - self.spent
+        if any(isinstance(cb, ParamScheduler) and 'lr' in cb.scheds for cb in self.learn.cbs): raise ValueError('`Budget` sets the learning rate, and so does what `fit_one_cycle` and the like bring along: use `learn.fit(1000)` with a `Budget`, which ends it, or leave `Budget` out.')
+        if self.ran and (self.step >= self.steps if self.steps else self.used / 60 >= self.minutes): warnings.warn('The `Budget` of this learner is used up, so nothing is learned: give it another one.')
+        if self.ran: self.t0 = self.clock() - self.used         # what lay between two fits counts for nothing
+        else: self.t0 = self.clock() - self.spent
         self.began = self.ran = True
+
+    def after_fit(self):
+        if self.began: self.used = self.seconds
 
     @property
     def seconds(self): return self.clock() - self.t0
@@ -192,7 +196,7 @@ class LowerIsBetter(Callback):
     order = -20     # before those callbacks choose what they begin with
     def before_fit(self):
         for cb in self.learn.cbs:
-            if isinstance(cb, TrackerCallback) and cb.monitor in ('cer', 'wer') and cb.comp is np.greater: cb.comp, cb.min_delta = np.less, -cb.min_delta
+            if isinstance(cb, TrackerCallback) and cb.monitor.removeprefix('valid_') in ('cer', 'wer') and cb.comp is np.greater: cb.comp, cb.min_delta = np.less, -cb.min_delta
 
 # %% ../nbs/08_learner.ipynb #4c8be454
 class GiveBack(Callback):
@@ -206,7 +210,7 @@ class GiveBack(Callback):
     def give():
         with suppress(OSError, AttributeError, TypeError): ctypes.CDLL(None).malloc_trim(0)
 
-    def before_epoch(self): self.give()
+    def before_train(self): self.give()
     def after_batch(self):
         self.steps += self.training
         if self.training and self.steps % self.every == 0: self.give()
@@ -219,14 +223,15 @@ class Lines(Callback):
         say=print,  # where the line goes
     ): self.say = say
     def before_fit(self): self.quiet, self.learn.logger = self.learn.logger is noop, lambda *_: None        # `no_logging` makes it that
-    def before_epoch(self): self.t, self.words, self.rate = time.monotonic(), 0, None
+    def before_epoch(self): self.rate = None
+    def before_train(self): self.t, self.words = time.monotonic(), 0
     def after_batch(self):
         if self.training: self.words += len(self.yb[0]) * world()
     def after_train(self): self.rate = self.words / (time.monotonic() - self.t)
     def after_epoch(self):
         if self.rate is None or self.quiet: return      # a validation alone
         names, vals = [n for n in self.recorder.metric_names[1:] if n != 'time'], self.learn.final_record
-        names = names[len(names) - len(vals):]          # of an epoch that was cut short there is no training loss
+        if self.recorder.cancel_train: names = names[1:]        # of an epoch that was cut short there is no training loss
         self.say(f'epoch {self.epoch}  ' + '  '.join(f'{n} {v:.4f}' for n, v in zip(names, vals) if v is not None) + f'  {self.rate:.0f} words/s')
 
 def interactive() -> bool:
@@ -469,6 +474,7 @@ def hwr_learner(
     "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights. Raises `ValueError` for a model with other classes than the charset or of another height"
     charset = Charset.load(charset or dls.charset)
     if charset.chars[:len(dls.charset)] != dls.charset.chars: raise ValueError(f'The loaders number the characters of their charset {dls.charset.name!r}, which are not the first of {charset.name!r}: make the loaders with `word_dls(..., charset=...)` of this one.')
+    if hasattr(model, 'charset') and model.charset != charset: raise ValueError(f'The recognizer writes the charset {model.charset.name!r} and the loaders {charset.name!r}, whose characters are others: make the loaders with charset=recognizer.charset.')
     model = getattr(model, 'net', model) or HTRNet(len(charset) + 1)
     if model.args['height'] != HEIGHT: raise ValueError(f'The model reads {model.args["height"]} rows, but words are drawn and crops are opened with {HEIGHT}: training needs height={HEIGHT}.')
     same_classes(model, charset)

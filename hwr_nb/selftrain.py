@@ -17,7 +17,7 @@ from pathlib import Path
 import editdistance
 import numpy as np
 import torch
-from fastai.callback.core import CancelEpochException, CancelFitException, CancelTrainException
+from fastai.callback.core import CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
 from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, for_english, languages, meant_for
@@ -417,9 +417,9 @@ def before_fit(self: PseudoLabels):
 
 @patch
 def before_train(self: PseudoLabels):
-    "Begin a round: label, choose, and give the loader its words; one that a resumed run has behind it is passed over. (A validation trains nothing, and `lr_find` is no round.)"
+    "Begin a round: label, choose, and give the loader its words; those that a run has behind it whose budget is used are passed over. (A validation trains nothing, and `lr_find` is no round.)"
     if hasattr(self.learn, 'lr_finder'): return
-    if self.round and self.learn.budget.done >= 1: self.round = self.rounds; raise CancelEpochException()
+    if self.round and self.learn.budget.done >= 1: self.round = self.rounds; raise CancelFitException()
     t = time.monotonic()
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve, turns=self.turns)
     self.look()

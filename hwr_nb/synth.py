@@ -409,7 +409,8 @@ class WordSynth:
     ):
         self.charset, self.seed, self.n = Charset.load(charset), int(seed), int(n)
         self.words = word_sampler(words, self.charset)
-        self.diplomatic = any('ſ' in w for w in getattr(getattr(self.words, 'dist', None), 'words', ()))       # its words say themselves where s is long
+        dist = getattr(self.words, 'dist', None)
+        self.diplomatic = dist is not None and sum(c for w, c in zip(dist.words, dist.counts) if 'ſ' in w) > .05 * sum(c for w, c in zip(dist.words, dist.counts) if 's' in w[:-1] or 'ſ' in w)      # its words say themselves where s is long
         self.fonts = FontBook.load(fonts, charset=self.charset)
         self.style, self.looser = style or SynthStyle(), looser(self.charset.chars)
         if none := [c for c in self.fonts.missing(self.charset.chars) if c != 'ſ']: warnings.warn(f'no font of {self.fonts.name!r} can draw {" ".join(none[:20])}{" ..." if len(none) > 20 else ""}: words with such characters are not drawn; add a font that has them')
