@@ -128,6 +128,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.data.WordDL.__len__': ('data.html#worddl.__len__', 'hwr_nb/data.py'),
                              'hwr_nb.data.WordDL._counted': ('data.html#worddl._counted', 'hwr_nb/data.py'),
                              'hwr_nb.data.WordDL.drop': ('data.html#worddl.drop', 'hwr_nb/data.py'),
+                             'hwr_nb.data.WordDL.given': ('data.html#worddl.given', 'hwr_nb/data.py'),
                              'hwr_nb.data.WordDL.new': ('data.html#worddl.new', 'hwr_nb/data.py'),
                              'hwr_nb.data.WordDL.one_batch': ('data.html#worddl.one_batch', 'hwr_nb/data.py'),
                              'hwr_nb.data.WordDL.show_batch': ('data.html#worddl.show_batch', 'hwr_nb/data.py'),

@@ -440,22 +440,26 @@ class WordDL(DataLoader):
     ):
         super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, worker_init_fn=hung_up, generator=torch.Generator())    # the global one stays for dropout
         self.n_inp, self.charset, self.bs, self.n = 2, stream.charset, stream.bs, stream.n * stream.bs
-        self._it, self.given, self.whole = None, 0, not stream.start        # what is being drawn, how many batches of it were given, whether the next epoch is a whole one
+        self._it, self._given, self.whole = None, [0], not stream.start     # what is being drawn, how many batches of it were given, whether the next epoch is a whole one
 
     def __len__(self): return self.dataset.n
 
     def __iter__(self):
         if not self.dataset.shuffle: return super().__iter__()
         if self._it is not None: return islice(self._it, len(self))     # the next epoch goes on where the last one ended
-        self._it, whole, self.whole = self._counted(super().__iter__()), self.whole, True
+        self._it, whole, self.whole = self._counted(super().__iter__(), self._given), self.whole, True
         return islice(self._it, len(self) if whole else -self.dataset.start % len(self))     # a resumed epoch ends where the one that was cut short would have
 
-    def _counted(self, batches):
-        for b in batches: self.given += 1; yield b
+    @staticmethod
+    def _counted(batches, given):       # it knows nothing of the loader: a circle would keep processes that nobody needs
+        for b in batches: given[0] += 1; yield b
+
+    @property
+    def given(self): return self._given[0]
 
     def drop(self):
         "Give up what is being drawn, as after an error; whoever goes on gets the batch behind the last one given"
-        if self._it is not None: self._it, self.dataset.start, self.given = None, self.dataset.start + self.given, 0
+        if self._it is not None: self._it, self.dataset.start, self._given = None, self.dataset.start + self.given, [0]
 
     def to(self, device): self.device = torch.device(device); return self
     def new(self, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor: use `word_dls` for another loader, and `learn.predict(image)` or `Recognizer` to read.')
