@@ -384,7 +384,7 @@ def sample(self: BucketStream, i):
     x, text = self.source[i]
     if text is None and self.shuffle: raise ValueError(f'Word {i} has no text, so nothing can be learned from it; see `selftrain` for unlabeled images.')
     ink, ids = x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
-    if isinstance(self.source, WordImages) and len(ids) > ink.shape[1] // 4: warnings.warn(f'{self.source.files[i]}: the text {text!r} is too long for its crop, so nothing can be learned from it; look whether file and text belong together.')
+    if isinstance(self.source, WordImages) and len(ids) + sum(a == b for a, b in zip(ids, ids[1:])) > -(-ink.shape[1] // STEP) * STEP // 4: warnings.warn(f'{self.source.files[i]}: the text {text!r} is too long for its crop, so nothing can be learned from it; look whether file and text belong together.')
     return ink, ids
 
 @patch

@@ -197,7 +197,7 @@ def load(cls:Charset,
     near = difflib.get_close_matches(bare, _named, 1, .6) or [n for n in _named if bare.startswith(n)]
     if bare.isalpha() and len(bare)<=12 and near:
         raise ValueError(f"there is no charset named {s!r}, did you mean {near[0]!r}? For exactly these characters use Charset({s!r})")
-    if s.lower() in _languages: raise ValueError(f"{s!r} is a language, not a charset: give 'en', 'latin' (Western European letters) or a file of its characters")
+    if s.lower() in _languages: raise ValueError(f"{s!r} is a language, not a charset: give 'en', 'latin' (Western European letters) or a file of its characters; for exactly these characters use Charset({s!r})")
     return cls(s)
 
 # %% ../nbs/00_text.ipynb #c9ea6656
