@@ -10,7 +10,7 @@ __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES'
            'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
-import csv, io, os, sys, warnings
+import csv, io, multiprocessing, os, sys, warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -452,7 +452,11 @@ class WordDL(DataLoader):
 
     @staticmethod
     def _counted(batches, given):       # it knows nothing of the loader: a circle would keep processes that nobody needs
-        for b in batches: given[0] += 1; yield b
+        try:
+            for b in batches: given[0] += 1; yield b
+        except RuntimeError as e:
+            if given[0] or multiprocessing.get_start_method() == 'fork': raise
+            raise RuntimeError(f"{e} (In a script, what is below the imports must stand under if __name__ == '__main__': a process that draws words reads the script again.)") from None
 
     @property
     def given(self): return self._given[0]

@@ -201,3 +201,13 @@ def test_one_ends_all_end(hwr, small, parrot, tmp_path, name, victim):
         assert out.exists() and not (tmp_path/'m.resume').exists()
     finally:
         if p.poll() is None: os.killpg(p.pid, signal.SIGKILL); p.wait()
+
+def test_script_that_is_read_again(small, tmp_path):
+    "Where processes start anew (Windows, a Mac), a script without a guard is read again by each; the error says so"
+    (tmp_path/'s.py').write_text(f"""import multiprocessing
+multiprocessing.set_start_method('spawn', force=True)
+from hwr_nb.data import WordImages, word_dls
+next(iter(word_dls(WordImages({str(small.crops)!r}), charset='en', workers=1, bs=2).train))
+""")
+    r = call(sys.executable, tmp_path/'s.py', code=1)
+    assert "must stand under if __name__ == '__main__'" in r.stderr.splitlines()[-1]
