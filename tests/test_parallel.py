@@ -1,5 +1,5 @@
 "Several processes: each has its own words, they train as one would, share what they read, write files once, and end together"
-import json, os, re, signal, subprocess, time
+import json, os, re, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np, pytest
 from conftest import base, call, env
