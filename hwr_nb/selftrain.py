@@ -247,7 +247,7 @@ def why_left(
 FEWEST = 10     # crops to learn from
 LUCK = 1.5      # standard errors that may be luck
 USES = 150      # a run that is given minutes ends when there have been so many real words in its batches for each crop it may learn from: more would be learning by heart
-SOUND = .1      # share of letters in sound readings of the model as it came, below which it is not let loose on an archive
+SOUND = .13     # share of letters in sound readings of the model as it came, below which it is not let loose on an archive
 
 def enough(
     n,   # crops that are words
@@ -426,8 +426,8 @@ def before_train(self: PseudoLabels):
     self.saved |= dict(rows=list(self.rows), best=self.best, base=self.base, top=self.top)      # what was judged stays judged
     self.choose(); self.tell()
     if self.round == 0: self.saw['first'] = contents(self.lab['texts'], self.lab['known']); self.say(self.saw['first'])
-    if self.round == 0 and not self.trusted and self.rows[0]['sound'] < SOUND:
-        self.say(f'Only {self.rows[0]["sound"]:.0%} of the letters are in readings that look sound, too few to learn from: is the archive in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
+    if self.round == 0 and not self.trusted and (sound := soundness(self.lab)) < SOUND:        # of all crops: the held-out ones may be few
+        self.say(f'Only {sound:.0%} of the letters are in readings that look sound, too few to learn from: is the archive in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
         raise CancelFitException()
     if self.round == 0: self.set_aside(time.monotonic() - t - self.paused)
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()

@@ -321,7 +321,7 @@ def worn(
     if not kinds.any(): kinds[int(rng.integers(3))] = True
     through, stain, jpeg = kinds.tolist()
     if through:
-        back = cv2.GaussianBlur(np.roll(cv2.subtract(int(np.median(a)), a)[:, ::-1], (int(rng.integers(h)), int(rng.integers(w))), (0, 1)), (0, 0), rng.uniform(.8, 2.))
+        back = cv2.GaussianBlur(np.roll((np.maximum(np.uint8(np.median(a)), a) - a)[:, ::-1], (int(rng.integers(h)), int(rng.integers(w))), (0, 1)), (0, 0), rng.uniform(.8, 2.))
         a = cv2.subtract(a, cv2.convertScaleAbs(back, alpha=rng.uniform(.15, .4)))
     if stain:
         (x, y), (rx, ry) = rng.random(2) * (w, h), h * rng.uniform(.3, 1.5, 2)
