@@ -692,6 +692,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'hwr_nb.selftrain.finish_rounds': ('selftrain.html#finish_rounds', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.kind': ('selftrain.html#kind', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.label': ('selftrain.html#label', 'hwr_nb/selftrain.py'),
+                                  'hwr_nb.selftrain.leaned': ('selftrain.html#leaned', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.learn_words': ('selftrain.html#learn_words', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.lexicon_of': ('selftrain.html#lexicon_of', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.load_crops': ('selftrain.html#load_crops', 'hwr_nb/selftrain.py'),

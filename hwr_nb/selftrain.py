@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FEWEST', 'LUCK', 'USES', 'SOUND', 'LOOKING',
-           'PIECES', 'PER_MINUTE', 'SPELLING', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind', 'balance',
-           'settle', 'each_of', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents',
-           'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'run_rounds', 'taught',
-           'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without', 'load_crops',
-           'corrected', 'measured', 'why_returned', 'finish_rounds']
+           'PIECES', 'PER_MINUTE', 'SPELLING', 'LEAN', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind',
+           'balance', 'settle', 'each_of', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness',
+           'contents', 'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'run_rounds',
+           'taught', 'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without',
+           'load_crops', 'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, json, math, os, re, time
@@ -751,6 +751,15 @@ def corrected(
     return {n: t for n, t in said.items() if n not in odd and n not in long}, {n for f in junk if (n := find(f)) is not None} - set(said)
 
 # %% ../nbs/10_selftrain.ipynb #21424908
+LEAN = .25          # share of the model that came in what few crops have taught
+
+def leaned(
+    weights,    # state of the network that has learned
+    came,       # state of the one it was before
+) -> dict:      # state
+    "Between both, nearer to the first: what is learned from very few crops costs less of what was known (Wortsman et al. 2022, arXiv 2109.01903). The speller stays"
+    return {k: v if k.startswith('speller') or not v.is_floating_point() else torch.lerp(v, came[k].to(v), LEAN) for k, v in weights.items()}
+
 REPORTED = 1000     # crops, at most, whose readings before and after are in the report
 
 def measured(
@@ -794,9 +803,10 @@ def finish_rounds(
     k, weights = pl.best
     net, full = pl.teacher().net, bool(learn.budget.most and learn.budget.step >= learn.budget.most)
     better = k > 0
-    net.load_state_dict(weights if better else Recognizer.load(settings['model']).net.state_dict())        # its speller too
+    came = Recognizer.load(settings['model']).net.state_dict()
+    net.load_state_dict((leaned(weights, came) if full else weights) if better else came)        # its speller too
     with_ = {n: v for n, v in provenance(pl.synth, model_hash=learn.checkpoint.args['model']).items() if n != 'fonts'}
-    prov = dict(base.provenance) | dict(phase='selftrain', selftrain=with_ | dict(settings, round=k, improved=better, taught=with_['words_hash'] if better else taught(base.provenance), steps=learn.budget.step, enough=full, minutes_used=round(learn.budget.seconds / 60, 1)))
+    prov = dict(base.provenance) | dict(phase='selftrain', selftrain=with_ | dict(settings, round=k, improved=better, taught=with_['words_hash'] if better else taught(base.provenance), steps=learn.budget.step, enough=full, lean=LEAN if better and full else 0., minutes_used=round(learn.budget.seconds / 60, 1)))
     rec = Recognizer(net.cpu().half().float(), learn.charset, base.calibration, prov)       # with 16 bits, as the file will have it
     some, start = slice(None, None, -(-len(pl.inks) // REPORTED)), Recognizer.load(settings['model'])
     both = zip(pl.names[some], *(r.read_inks(pl.inks[some]) for r in (start, rec)))
