@@ -432,6 +432,7 @@ def hung_up(_):
     usual = sys.excepthook
     sys.excepthook = lambda kind, e, tb: None if issubclass(kind, (ConnectionError, EOFError)) else usual(kind, e, tb)
 
+# %% ../nbs/04_data.ipynb #870aa955
 class WordDL(DataLoader):
     "Batches `(ink, widths, targets)` of a `BucketStream`, made in a process of their own where `workers` is 1 or more"
     def __init__(self,
@@ -470,14 +471,16 @@ class WordDL(DataLoader):
     def one_batch(self): return next(iter(DataLoader(self.dataset, batch_size=None)))
     def __getstate__(self): return self.__dict__ | dict(_it=None)       # what is being drawn stays here
 
-    def show_batch(self,
-        b=None,         # a batch; None: the first one, made anew, since training goes on with the next
-        max_n=12,       # words shown
-    ):                  # a Pillow picture
-        "The first words of a batch as the network gets them, with their texts"
-        from hwr_nb.synth import word_grid
-        x, w, y = b or self.one_batch()
-        return word_grid([255 - x[i, 0, :, :w[i]].numpy() for i in range(min(max_n, len(x)))], 6, (150, 32), [self.charset.decode(t.tolist()) for t in y[:max_n]])
+# %% ../nbs/04_data.ipynb #d2999eb2
+@patch
+def show_batch(self: WordDL,
+    b=None,         # a batch; None: the first one, made anew, since training goes on with the next
+    max_n=12,       # words shown
+):                  # a Pillow picture
+    "The first words of a batch as the network gets them, with their texts"
+    from hwr_nb.synth import word_grid
+    x, w, y = b or self.one_batch()
+    return word_grid([255 - x[i, 0, :, :w[i]].numpy() for i in range(min(max_n, len(x)))], 6, (150, 32), [self.charset.decode(t.tolist()) for t in y[:max_n]])
 
 # %% ../nbs/04_data.ipynb #8d04c23c
 STRETCH = .2    # of training words

@@ -119,6 +119,7 @@ def lr_share(
     if done < warm: return max(done / warm, .02)
     return last + (1 - last) * .5 * (1 + math.cos(math.pi * min((done - warm) / (1 - warm), 1)))
 
+# %% ../nbs/08_learner.ipynb #eda9f471
 class Budget(Callback):
     "Train for so many minutes or steps, with a learning rate that follows the share used"
     order = 50

@@ -300,12 +300,13 @@ class PseudoLabels(Callback):
         self.saw, self.told = {}, set()                 # sentences for the report; files that could not be written, each named once
         self.saved = dict(round=0, rows=[], best=None, base=None, top=None, reserve=0., turns=1)
 
-    def teacher(self):
-        "The averaged weights as a `Recognizer`"
-        from hwr_nb.recognize import Recognizer
-        return Recognizer(self.learn.ema.avg.module, self.learn.charset, self.calibration)
-
 # %% ../nbs/10_selftrain.ipynb #a0bac3ef
+@patch
+def teacher(self: PseudoLabels):
+    "The averaged weights as a `Recognizer`"
+    from hwr_nb.recognize import Recognizer
+    return Recognizer(self.learn.ema.avg.module, self.learn.charset, self.calibration)
+
 LOOKING = .25   # share of the budget for labeling, about
 
 def renewed(

@@ -668,10 +668,12 @@ def full_disk(*names):
 @pytest.mark.parametrize('name,args', [('read', '{crop} --model {model} --out {t}/o.x'), ('eval', '--labeled {crops} --model {model} --json {t}/o.x'), ('corpus', '{words} --out {t}/o.x'),
                                        ('corpus', '{words} --out {t}/o.x --kind ngram'), ('synth', '--sheet {t}/o.x')], ids=['read', 'eval', 'corpus', 'ngram', 'synth'])
 def test_full_disk_while_writing(tiny, tmp_path, monkeypatch, name, args):
-    "full disk while a result is written | fsync fails with ENOSPC | one line names the file; the old file stays whole, no half one is left"
+    "full disk while a result is written | fsync fails with ENOSPC | one line names the file; the old file stays whole, no half one is left; what was read is in OUT.part, and a line says so"
     (tmp_path/'o.x').write_text('old'); monkeypatch.setattr(os, 'fsync', os.fsync); full_disk('o.x')
-    refuses(name, *args.format(crop=tiny.good, crops=tiny.crops, model=tiny.model, words=tiny.words, t=tmp_path).split(), words=['o.x: No space left on device'])
-    assert os.listdir(tmp_path)==['o.x'] and (tmp_path/'o.x').read_text()=='old'
+    code, _, err = cli(name, *args.format(crop=tiny.good, crops=tiny.crops, model=tiny.model, words=tiny.words, t=tmp_path).split())
+    *kept, last = err.splitlines()
+    assert code==1 and 'o.x: No space left on device' in last and ['o.x.part holds' in l for l in kept]==[True]*(name=='read')
+    assert sorted(os.listdir(tmp_path))==['o.x', *['o.x.part']*(name=='read')] and (tmp_path/'o.x').read_text()=='old'
 
 @pytest.mark.parametrize('at', ['fsync', 'replace'])
 def test_labels_of_drawn_words_appear_whole(tiny, tmp_path, monkeypatch, at):
