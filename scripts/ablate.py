@@ -6,8 +6,10 @@ Each DATA/SET holds `unlabeled/` and `labeled/`. All runs of a set see the same 
 """
 import argparse, json, tempfile
 from pathlib import Path
+from types import MethodType
 from unittest import mock
 import numpy as np
+from torch.nn import BatchNorm2d, Module
 from hwr_nb import selftrain as st
 from hwr_nb.corpus import atomic_write
 from hwr_nb.learner import BatchAugment, bare
@@ -29,6 +31,18 @@ def surer(texts, conf, stable, known, share=.6, sure=.97, doubt=.8, select=st.se
 def undropped(*a, hwr_learner=st.hwr_learner, **k):
     learn = hwr_learner(*a, **k); bare(learn.model).drop.p = 0.
     return learn
+def frozen(*a, hwr_learner=st.hwr_learner, **k):
+    learn = hwr_learner(*a, **k)
+    for m in bare(learn.model).modules():
+        if isinstance(m, BatchNorm2d): m.train = MethodType(lambda self, mode=True: Module.train(self, False), m)
+    return learn
+def any_fonts(rec, inks, fonts, say=print): return fonts
+def broad(self, choose=P.choose):
+    self.share = (max(self.share),) * 2; choose(self)
+def own_words(self, pieces=P.pieces):
+    new, texts = pieces(self), [self.lab['texts'][i] for i in self.keep]
+    new.sampler = lambda rng, draw=new.sampler: texts[int(rng.integers(len(texts)))] if rng.random() < .5 else draw(rng)
+    return new
 def level(texts, kept, most=3.): return np.array(kept, float)
 def augment(*args): return lambda *_: BatchAugment(*args)
 
@@ -50,6 +64,10 @@ CHANGES = {'as it is': [],
     'what is sure is kept, stable and known or not': [(st, 'select', sure_ones)],
     'no replay': [(M, '__getitem__', only_real)],
     'no spliced words, only drawn ones': [(P, 'pieces', unspliced)],
+    'half of the spliced words from the readings of the archive': [(P, 'pieces', own_words)],
+    'drawn words in all fonts, not mostly in those like the hand': [(st, 'matched', any_fonts)],
+    'as many kept in the first round as in the last, of what is sure': [(P, 'choose', broad)],
+    'batch normalization as pretraining left it': [(st, 'hwr_learner', frozen)],
     'no word list after the second round': [(P, 'look', early)],
     'nothing erased, but augmented (1.2)': [(st, 'BatchAugment', augment(1.2, 0))]}
 
