@@ -476,7 +476,7 @@ def spare(self: PseudoLabels,
 ):
     "End the training so much earlier, and when every crop has been used often enough"
     self.reserve, b, n = seconds, self.learn.budget, sum(not h and name not in self.junk for name, h in zip(self.names, self.held))
-    if b.minutes: b.minutes, b.most = max(.01, b.minutes - seconds / 60), math.ceil(USES * n / (self.learn.dls.bs / 2 * world()))        # half of a batch is drawn
+    if b.minutes: b.minutes, b.most = max(.01, b.minutes - seconds / 60), math.ceil(USES * n / (self.learn.dls.bs / 2 * world()))        # half of what is in batches is synthetic
 
 @patch
 def finish(self: PseudoLabels) -> int:     # round whose weights those are; 0: those that came

@@ -283,6 +283,7 @@ def stroke(
     out *= a > int(.04 * peak)
     return np.clip(out, 0, 1, out=out)
 
+# %% ../nbs/03_synth.ipynb #89880072
 GRAIN = np.random.default_rng(0).standard_normal(1 << 18, dtype=np.float32)     # each scan takes another part of it
 
 def _draws(rng, *ranges):
