@@ -173,7 +173,7 @@ def __len__(self:WordDistribution): return len(self.words)
 @patch
 def __contains__(self:WordDistribution, w):
     if self._set is None: self._set = set(self.words)
-    return w in self._set
+    return nfc(w) in self._set
 
 @patch
 def __repr__(self:WordDistribution):

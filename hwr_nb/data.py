@@ -299,9 +299,10 @@ class WordImages:
     "The crops of a folder, with texts where a label file gives them: `wi[i]` is a gray image and its text or None"
     def __init__(self,
         folder,             # folder with images, or image paths, or another `WordImages`
-        labels='auto',      # 'auto': labels.tsv or labels.csv in the folder if there; None: ignore labels; else a path
+        labels='auto',      # 'auto': labels.tsv or labels.csv in the folder if there; None: ignore labels; else, for a folder, a path
     ):
         self.texts, self.groups, self.pages = None, None, None
+        if labels not in ('auto', None) and not isinstance(folder, (str, os.PathLike)): raise ValueError(f'Labels ({labels}) are read for a folder: give WordImages(folder, labels=...).')
         if isinstance(folder, WordImages):
             self.__dict__.update(folder.__dict__)
             if labels is None: self.texts, self.groups, self.pages = None, None, None
@@ -337,6 +338,7 @@ def collate(
     targets: list = None,   # of lists of class numbers, or None
 ) -> tuple:                 # (uint8 [B, 1, height, W], int64 [B] widths, int64 [B, L] targets padded with 0)
     "Ink images of any widths as one batch, padded with paper on the right"
+    if (odd := next((a for a in inks if a.dtype != np.uint8), None)) is not None: raise ValueError(f'An ink image is uint8, 0 paper to 255 full ink, not {odd.dtype}: multiply shares of 1 by 255.')
     widths = [-(-a.shape[1] // STEP) * STEP for a in inks]
     x = np.zeros((len(inks), 1, inks[0].shape[0], max(widths)), np.uint8)
     for k, a in enumerate(inks): x[k, 0, :, :a.shape[1]] = a
@@ -373,6 +375,7 @@ class BucketStream(IterableDataset):
         bs = -(-bs // share[1]) * share[1]
         self.source, self.charset, self.bs, self.shuffle, self.chunk, self.reuse = source, charset, bs, shuffle, chunk, reuse
         self.seed, self.start, self.height, self.share, self.stretch = seed, start, height, share, stretch
+        if shuffle and len(source) < chunk * bs * 100: per = max(1, len(source) // bs); self.chunk = -(-per // -(-per // chunk))     # few words: chunks that divide them about evenly
         self.n = (n or max(1, len(source) // bs)) if shuffle else -(-len(source) // bs)
 
     def __iter__(self): return self.endless() if self.shuffle else self.once()
@@ -409,9 +412,9 @@ def endless(self: BucketStream):
     done = max(0, -(-(self.start - w) // nw))                                                       # batches that this one has given
     first = w + nw * (done // per)
     for c in range(first, 1 << 40, nw):
-        idx = np.arange(c * size, (c + 1) * size) % total
+        turn, idx = np.divmod(np.arange(c * size, (c + 1) * size), total)
         if size * 100 <= total < 1 << 32: idx = np.random.default_rng((self.seed, c)).choice(total, size, replace=False)      # more than that are drawn words, which are in no order
-        if total < size * 100: idx = np.random.default_rng((self.seed, c)).permutation(np.resize(np.arange(total), max(size, total)))[:size]
+        if total < size * 100: idx = np.concatenate([np.random.default_rng((self.seed, int(t))).permutation(total)[idx[turn == t]] for t in np.unique(turn)])     # each word once a turn
         k, n = self.share
         items = [self.sample(int(i)) for i in idx[k * size // n:(k + 1) * size // n]]
         yield from islice(self.shuffled(items, c), done % per if c == first else 0, None)
@@ -468,7 +471,7 @@ class WordDL(DataLoader):
 
     def to(self, device): self.device = torch.device(device); return self
     def new(self, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor: use `word_dls` for another loader, and `learn.predict(image)` or `Recognizer` to read.')
-    def one_batch(self): return next(iter(DataLoader(self.dataset, batch_size=None)))
+    def one_batch(self): return next(iter(DataLoader(self.dataset, batch_size=None, generator=torch.Generator())))      # looking changes no randomness
     def __getstate__(self): return self.__dict__ | dict(_it=None)       # what is being drawn stays here
 
 # %% ../nbs/04_data.ipynb #d2999eb2

@@ -171,12 +171,15 @@ class StepSeed(Callback):
     def __init__(self,
         seed=0,     # of the run
     ): self.seed = seed
+    def before_fit(self):
+        if not hasattr(self.learn, 'budget'): raise ValueError('StepSeed needs a `Budget` among the callbacks, which counts the steps.')
     def before_batch(self):
         if self.training: torch.manual_seed((self.seed + 7919 * rank()) * 1_000_003 + self.learn.budget.step)      # other words, other randomness
 
 # %% ../nbs/08_learner.ipynb #f79584bc
 class Clip(Callback):
     "Shorten gradients that are too long; leave a step out whose gradient is not finite"
+    order = 11      # after `GradientAccumulation`: it is the sum that may be too long
     def __init__(self,
         most=5.,    # largest norm of the gradient of all weights; None or 0: any that is finite
     ): self.most, self.left_out, self.kept = most or math.inf, 0, []
@@ -354,6 +357,8 @@ class HWRLearner(Learner):
     def to_fp16(self, *args, **kw): raise ValueError('Half precision is a matter of `hwr_learner(..., bf16=True)` here, which is on by itself where the device gains from it; `to_fp16`, `to_bf16` and `MixedPrecision` have nothing to do.')
     to_bf16 = to_fp16
 
+    def summary(self, *args, **kw): raise ValueError('A summary needs pictures of one size: `print(learn.model)` shows the layers, and nbs/06_model.ipynb what each gives.')
+
     def get_preds(self, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor, so `get_preds` has nothing to return: use `learn.predict(image)`, `learn.read_batch(batch)`, or `Recognizer` for whole folders.')
 
 # %% ../nbs/08_learner.ipynb #dc3566ed
@@ -368,7 +373,7 @@ def save(self: HWRLearner,
     "As fastai, and the averaged weights beside it, which are those that are measured"
     path = Learner.save(self, file, **kw)
     if not rank() and isinstance(file, (str, Path)):
-        if getattr(getattr(self, 'ema', None), 'avg', None): torch.save(self.ema.avg.module.state_dict(), self.beside(file))
+        if getattr(getattr(self, 'ema', None), 'avg', None): torch.save(dict(net=self.ema.avg.module.state_dict(), steps=self.ema.steps), self.beside(file))
         else: self.beside(file).unlink(missing_ok=True)
     return path
 
@@ -380,7 +385,8 @@ def load(self: HWRLearner,
     "As fastai, and the averaged weights where `save` has put them"
     Learner.load(self, file, **kw)
     if hasattr(self, 'ema') and isinstance(file, (str, Path)) and (p := self.beside(file)).is_file():
-        self.ema.restart(); self.ema.avg.module.load_state_dict(torch.load(p, map_location=self.dls.device, weights_only=True))
+        was = torch.load(p, map_location=self.dls.device, weights_only=True)
+        self.ema.restart(); self.ema.avg.module.load_state_dict(was['net']); self.ema.steps = was['steps']
     return self
 
 @patch
@@ -461,7 +467,7 @@ def show_alignment(self: HWRLearner,
 # %% ../nbs/08_learner.ipynb #5c6e7d55
 def hwr_learner(
     dls,            # loaders of `word_dls`
-    model=None,     # `HTRNet`, or a `Recognizer` whose network is to be trained on; None: a new one for the charset
+    model=None,     # `HTRNet`, which is trained in place, or a `Recognizer`, of whose network a copy is trained on; None: a new one for the charset
     charset=None,   # `Charset`; None: that of the loaders
     aug=None,       # `BatchAugment`; None: words are learned as they are
     ema=.999,       # decay of the averaged weights; 0: none
@@ -476,7 +482,8 @@ def hwr_learner(
     charset = Charset.load(charset or dls.charset)
     if charset.chars[:len(dls.charset)] != dls.charset.chars: raise ValueError(f'The loaders number the characters of their charset {dls.charset.name!r}, which are not the first of {charset.name!r}: make the loaders with `word_dls(..., charset=...)` of this one.')
     if hasattr(model, 'charset') and model.charset != charset: raise ValueError(f'The recognizer writes the charset {model.charset.name!r} and the loaders {charset.name!r}, whose characters are others: make the loaders with charset=recognizer.charset.')
-    model = getattr(model, 'net', model) or HTRNet(len(charset) + 1)
+    if isinstance(model, str): raise ValueError(f'{model!r} is a name: give Recognizer.load({model!r}).')
+    model = copy.deepcopy(model.net) if hasattr(model, 'net') else model or HTRNet(len(charset) + 1)
     if model.args['height'] != HEIGHT: raise ValueError(f'The model reads {model.args["height"]} rows, but words are drawn and crops are opened with {HEIGHT}: training needs height={HEIGHT}.')
     same_classes(model, charset)
     model.to(dls.device)

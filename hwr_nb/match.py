@@ -13,7 +13,7 @@ import torch
 
 from .data import collate, ink_image
 from .fonts import FontBook
-from .model import in_batches
+from .model import in_batches, reading
 from .synth import WordSynth
 from .text import Charset
 
@@ -23,8 +23,8 @@ def hand(
     inks,   # list of uint8 [height, w] ink images
 ):          # float32 tensor [len(inks), 2C]: mean and standard deviation of each of the C features over the columns of a word
     "What the strokes of each word look like to the network, padding left out"
-    out, net, dev = [None] * len(inks), net.eval(), next(net.parameters()).device
-    with torch.inference_mode():
+    out, dev = [None] * len(inks), next(net.parameters()).device
+    with reading(net), torch.inference_mode():
         for g in in_batches(inks, 160_000):
             x, w, _ = collate([inks[i] for i in g])
             col, _, m = net.columns(x.to(dev), w.to(dev))

@@ -404,6 +404,7 @@ def show_worst(self:EvalReport,
 ): # matplotlib `Figure`: a notebook shows it, `.savefig` writes it
     "Pictures of the worst or the surest errors, with what is written and what was read. Raises `ValueError` if `images` are not those of the report"
     from matplotlib.figure import Figure
+    if images is None and not any(r.file for r in self.rows): raise ValueError('the report names no files: give `images`')
     if images is None: images = [Path(self.folder or '')/r.file for r in self.rows]
     if len(images)!=len(self.rows): raise ValueError(f"the report has {len(self.rows)} words but there are {len(images)} images: give the measured images, in their order")
     ix = self.worst_index(n, by)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'ALONE', 'SURE', 'TRUSTS', 'FORMAT', 'ConvBN', 'ResBlock', 'Stage', 'Turned',
            'flip_within', 'BiLSTM', 'buildable', 'HTRNet', 'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment',
-           'forced_alignment', 'usable_device', 'bf16_pays', 'fused', 'to_read', 'fit_of', 'log_posteriors',
+           'forced_alignment', 'usable_device', 'bf16_pays', 'fused', 'to_read', 'reading', 'fit_of', 'log_posteriors',
            'scores_of', 'glimpse', 'speller_counts', 'options', 'spelled', 'sureness', 'likeliest', 'first_look',
            'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
            'calibrate', 'confidence', 'same_classes', 'save_model', 'read_header', 'NoStart', 'load_model']
@@ -308,7 +308,7 @@ def to_read(
 ):              # a network on the same device
     "`fused(net, dtype)`, made once until a weight changes"
     ts = [*net.parameters(), *net.buffers()]
-    spots = torch.stack([t.reshape(-1)[t.numel() // 2].float() for t in ts]).tolist()       # what is written through `.data` is not counted as a version
+    spots = torch.stack([t.sum().float() if t.ndim == 1 else t.reshape(-1)[t.numel() // 2].float() for t in ts]).tolist()       # what is written through `.data` is not counted as a version
     key = dtype, *spots, *((t.data_ptr(), 0 if t.is_inference() else t._version) for t in ts)
     with _one:
         if net not in _forms or _forms[net][0] != key: _forms[net] = key, fused(net, dtype)
@@ -321,6 +321,17 @@ def train(self: HTRNet, mode=True):
     return nn.Module.train(self, mode)
 
 # %% ../nbs/06_model.ipynb #50e13e00
+@contextmanager
+def reading(
+    net,    # `HTRNet`
+):          # it, without dropout and with the averages of batch normalization
+    "The network as it reads, within a `with` block; one that is being trained goes on with that after it"
+    was = net.training
+    net.eval()
+    try: yield net
+    finally: net.train(was)
+
+# %% ../nbs/06_model.ipynb #99735c64
 def fit_of(
     pred,           # what `HTRNet` returns
     candidates,     # for each word a list of class number lists
@@ -344,9 +355,8 @@ def log_posteriors(
     bs=64,          # inks in a batch
 ) -> list:          # for each ink a list of log posteriors, as `fit_of`
     "How probable the network finds given texts for given crops"
-    out, net = [None] * len(inks), net.eval()
-    order = np.argsort([a.shape[1] for a in inks], kind='stable')
-    with torch.inference_mode():
+    out, order = [None] * len(inks), np.argsort([a.shape[1] for a in inks], kind='stable')
+    with reading(net), torch.inference_mode():
         for g in (order[k:k + bs] for k in range(0, len(order), bs)):
             for i, lp in zip(g, fit_of(scores_of(net, [inks[i] for i in g]), [candidates[i] for i in g])): out[i] = lp
     return out
@@ -512,14 +522,12 @@ def predict(
 ):                  # list of (class numbers, log posterior or, where there were more looks or a lexicon, `sureness`; at most 0), in the order of `inks`; with `lexicon` two lists, without and with it
     "Readings and how sure they are. On a processor with several cores each batch has one of them to itself, which is quicker than all for one"
     out, other = [None] * len(inks), [None] * len(inks)
-    was, dev = net.training, next(net.parameters()).device
-    net.eval()
+    dev = next(net.parameters()).device
     def one(g):
         with torch.inference_mode(): return g, predict_batch(net, [inks[i] for i in g], lexicon, looks)
-    with batch_by_batch(dev) as each:
+    with reading(net), batch_by_batch(dev) as each:
         for g, (a, b) in each(one, list(in_batches(inks, area))):
             for i, x, y in zip(g, a, b): out[i], other[i] = x, y
-    net.train(was)
     return (out, other) if lexicon else out
 
 @contextmanager

@@ -326,7 +326,7 @@ def pretrain(
     seed=0,             # of everything
     resume=False,       # go on with an unfinished run at `out`
     device=None,        # torch device; None: a GPU where there is one
-    init=None,          # model file whose weights to start from (its charset may differ: then the scores of characters that only one has are new); None: from nothing
+    init=None,          # model file, or name of a shipped model, whose weights to start from (its charset may differ: then the scores of characters that only one has are new); None: from nothing
     bs=64,              # words in a batch
     lr=2e-3,            # highest learning rate
     reuse=3,            # uses of a drawn word, each in another width
@@ -342,6 +342,8 @@ def pretrain(
     if len(charset) >= MOST: raise ValueError(f'The charset {charset.name!r} has {len(charset)} characters, a model can have {MOST - 1}; leave the rarest out.')
     if left := [c for c in charset.chars if unicodedata.bidirectional(c[0]) in ('R', 'AL')]:
         raise ValueError(f'The charset {charset.name!r} has letters that are written from right to left ({" ".join(left[:8])}), and words are read from left to right here: leave these out.')
+    from hwr_nb.recognize import model_path
+    init = init and model_path(init)
     with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):       # what the user draws next is as it was
         minutes, steps = budget_of(state if resume else None, minutes, steps, 60, say)
         torch.manual_seed(seed)
@@ -396,7 +398,7 @@ def fit_until(
     "Train until the budget is used; save the state when interrupted"
     if resume: ckpt.load(learn)
     try:
-        with learn.no_bar() if not interactive() else _nothing(), in_step(learn), ckpt.listening(): learn.fit(1 << 30)
+        with learn.no_bar() if not interactive() else _nothing(), in_step(learn), ckpt.listening(): learn.fit(1 << 16)      # more than any budget; a bar makes a list of them
     except KeyboardInterrupt:
         ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.holds()}'); raise
     except (RuntimeError, OSError): ckpt.try_save(now=True); raise       # a process that draws words was killed, memory is short, or a disk is full

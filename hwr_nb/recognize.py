@@ -7,7 +7,7 @@ __all__ = ['UNSEEN', 'SIGNS', 'Reading', 'shipped_models', 'model_path', 'Recogn
            'drawn_over', 'SoftLexicon', 'with_rest']
 
 # %% ../nbs/11_recognize.ipynb #d95537c4
-import math, os, re, time
+import io, math, os, re, time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
@@ -60,7 +60,7 @@ class Recognizer:
         file=None,          # the file it was loaded from, for messages
     ):
         charset = Charset.load(charset); same_classes(net, charset)
-        self.net, self.charset, self.calibration, self.provenance, self.file = net.eval(), charset, calibration, provenance or {}, file
+        self.net, self.charset, self.calibration, self.provenance, self.file = net, charset, calibration, provenance or {}, file
 
     @classmethod
     def load(cls,
@@ -153,6 +153,7 @@ def as_items(items) -> list:
     "Whatever was given to read, as a list of paths and images"
     if isinstance(items, WordImages): return items.files
     if isinstance(items, (str, os.PathLike)): return find_images(items) if Path(items).is_dir() else [items]
+    if isinstance(items, (bytes, io.IOBase)) or torch.is_tensor(items): raise ValueError(f'{type(items).__name__} is nothing to read: give a path, a Pillow image, a uint8 array, a folder, or a list of these.')
     return [items] if isinstance(items, (np.ndarray, Image.Image)) else list(items)
 
 def open_inks(
@@ -218,13 +219,14 @@ def drawn_over(
 
 @patch
 def _loss(self: Recognizer, words):
-    "Mean CTC loss per word, over the words the charset can write; None if there is none"
+    "Mean CTC loss per word, over the words that the charset can write and that fit their crops; None if there is none"
     total, n = 0., 0
     for k in range(0, len(words), 256):
         part = [(i, self.charset.clean(words.texts[i])) for i in range(k, min(k + 256, len(words)))]
         inks, _ = open_inks([words.files[i] for i, _ in part], self.net.args['height'])
         both = [(a, self.charset.encode(t)) for a, (_, t) in zip(inks, part) if a is not None and self.charset.covers(t)]
-        for lp in log_posteriors(self.net, [a for a, _ in both], [[t] for _, t in both]): total, n = total - lp[0], n + 1
+        for lp in log_posteriors(self.net, [a for a, _ in both], [[t] for _, t in both]):
+            if lp[0] > -1e4: total, n = total - lp[0], n + 1
     return total / n if n else None
 
 # %% ../nbs/11_recognize.ipynb #458f3bcc

@@ -24,7 +24,7 @@ from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, for
 from .data import STRETCH, BucketStream, WordDL, WordImages, ink_image, tsv, word_dls
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
 from .match import matched
-from .model import LOOKS, SURE, batch_by_batch, confidence, fit_of, fits, glimpse, greedy, in_batches, likeliest, save_model, scores_of, speller_counts
+from .model import LOOKS, SURE, batch_by_batch, confidence, fit_of, fits, glimpse, greedy, in_batches, likeliest, reading, save_model, scores_of, speller_counts
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, budget_of, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
@@ -132,10 +132,10 @@ def each_of(
     do,                 # function of its network and some ink images: a result for each
 ) -> list:              # the results, one for each ink image
     "Do something with all ink images, in batches of similar widths"
-    got, net = [None] * len(inks), rec.net.eval()
+    got, net = [None] * len(inks), rec.net
     def one(g):
         with torch.inference_mode(): return g, do(net, [inks[i] for i in g])
-    with batch_by_batch(next(net.parameters()).device) as each:
+    with reading(net), batch_by_batch(next(net.parameters()).device) as each:
         for g, rs in each(one, list(in_batches(inks, 60_000))):
             for i, r in zip(g, rs): got[i] = r
     return got

@@ -10,6 +10,7 @@ __all__ = ['LEAST', 'XH', 'MARKED', 'GROWN', 'GRAIN', 'LOOSE', 'P_BARS', 'P_ENDS
 
 # %% ../nbs/03_synth.ipynb #90118e01
 import math, os, unicodedata, warnings
+from numbers import Real
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, asdict
@@ -67,7 +68,7 @@ class SynthStyle:
         for k, v in asdict(self).items():
             if k.startswith('p_'):
                 if not 0 <= v <= 1: raise ValueError(f'SynthStyle {k} is a probability from 0 to 1, not {v!r}.')
-            elif not isinstance(v, (tuple, list)) or len(v) != 2 or not all(isinstance(x, (int, float)) and math.isfinite(x) for x in v) or v[0] > v[1]: raise ValueError(f'SynthStyle {k} is a pair (lowest, highest), not {v!r}.')
+            elif not isinstance(v, (tuple, list)) or len(v) != 2 or not all(isinstance(x, Real) and math.isfinite(x) for x in v) or v[0] > v[1]: raise ValueError(f'SynthStyle {k} is a pair (lowest, highest), not {v!r}.')
             elif v[0] < (least := LEAST.get(k, -math.inf)): raise ValueError(f'SynthStyle {k} begins at {least:g} or more, not at {v[0]!r}.')
             elif v[1] > (most := dict(weight=.95, even=1.).get(k, math.inf)): raise ValueError(f'SynthStyle {k} ends at {most:g} or less, not at {v[1]!r}.')
 
@@ -462,6 +463,7 @@ def _typeset(self: WordSynth, rng, loose=None):
     for _ in range(20):
         text = self.words(rng)
         try:
+            if not text: raise ValueError('the sampler gave an empty word')
             if odd := self.charset.outside(text): raise ValueError(f'{text!r} has {" ".join(odd)}, which the charset {self.charset.name!r} lacks; give a sampler of words that it can write')
             font = self.fonts.pick(rng, text).varied(rng)
             signs = self._written(rng, text, font)

@@ -62,13 +62,14 @@ def as_cells(
     return ['"' + t.replace('"', '""') + '"' if ',' in t or '"' in t else t for t in texts] if by_spreadsheet(texts) else list(texts)
 
 # %% ../nbs/00_text.ipynb #4d486e26
-_unfolded = regex.compile(r'[^\p{L}\p{M}\p{Nd}]')
+_unfolded, _rings = regex.compile(r'[^\p{L}\p{M}\p{Nd}]'), {ord('ʼ'): "'", ord('º'): '°'}      # letters to Unicode, signs to the eye
 
 def fold(
     s:str, # any text
 )->str: # NFC, lower case, letters (with their accents) and digits only; may be empty
     "What remains of `s` when case, punctuation and spaces do not count"
     if s.isascii(): return s.lower() if s.isalnum() else ''.join(c for c in s.lower() if c.isalnum())
+    s = s.translate(_rings)
     return nfc(_unfolded.sub('', regex.sub('[ſﬀ-ﬆĳŀ]', lambda m: unicodedata.normalize('NFKC', m[0]), nfc(s).lower().replace('i\u0307', 'i'))))     # İ in lower case keeps a dot of its own
 
 # %% ../nbs/00_text.ipynb #0e675578

@@ -1,5 +1,5 @@
 "The seven commands as installed: that they work, how they fail, and that they can be stopped"
-import filecmp, hashlib, json, os, re, shutil, signal, subprocess, time
+import contextlib, filecmp, hashlib, json, os, re, shutil, signal, subprocess, time
 from pathlib import Path
 import numpy as np, pytest
 from PIL import Image
@@ -178,6 +178,21 @@ def test_pretrain_stopped_and_resumed(hwr, small, tmp_path):
     assert str(out) in r.stdout and out.exists() and not (tmp_path/'m.resume').exists() and not list(tmp_path.glob('*.lock'))
     r = hwr('read', small.crops, '--model', out)
     assert len(r.stdout.splitlines())==24
+
+@linux
+def test_pretrain_on_a_terminal(hwr, small, tmp_path):
+    "hwr-pretrain where a person watches | both streams are a terminal | bars, and a model, with no more memory than usual"
+    import pty, resource        # not on Windows
+    out = tmp_path/'m.safetensors'
+    command = [hwr.bin/'hwr-pretrain', '--out', out, '--words', small.words, '--fonts', small.fonts, '--charset', ''.join(small.charset.chars), '--steps', 2]
+    us, them = pty.openpty()
+    with subprocess.Popen(list(map(str, command)), cwd=hwr.away, env=env | dict(IN_TEST=''), stdin=them, stdout=them, stderr=them, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (12 << 30,) * 2)) as p:
+        os.close(them)
+        said = b''
+        with contextlib.suppress(OSError):      # a terminal whose other end is closed gives an error, not an end
+            while part := os.read(us, 4096): said += part
+    os.close(us)
+    assert p.returncode==0 and out.exists() and b'valid_loss' in said, said[-2000:]
 
 @pytest.fixture(scope='session')
 def parrot(small):
