@@ -305,14 +305,13 @@ def _lexicon(path, charset):
     return dist
 
 # %% ../nbs/12_cli.ipynb #0589fdda
-_escapes = str.maketrans({'\\':r'\\', '\t':r'\t', '\n':r'\n', '\r':r'\r'})
-
 def row(
     r, # `Reading`
     format:str='tsv', # 'tsv' or 'jsonl'
 )->str: # one line with its end
     "A reading as a line of `hwr-read`"
-    if format=='tsv': return '\t'.join([r.path.translate(_escapes), r.text, f'{r.confidence:.4f}'] + [r.error.translate(_escapes)]*bool(r.error)) + '\n'
+    from hwr_nb.data import tsv
+    if format=='tsv': return '\t'.join([tsv(r.path), r.text, f'{r.confidence:.4f}'] + [tsv(r.error)]*bool(r.error)) + '\n'
     d = dict(path=r.path, text=r.text, confidence=round(r.confidence, 4)) | (dict(error=r.error) if r.error else {})
     return json.dumps(d, ensure_ascii=False) + '\n'
 

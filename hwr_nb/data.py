@@ -6,12 +6,11 @@
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE',
            'EVEN', 'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'brightest',
            'ink_map', 'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label', 'read_labels',
-           'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'column_mask', 'BucketStream', 'hung_up',
-           'WordDL', 'word_dls']
+           'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'fits', 'column_mask', 'BucketStream',
+           'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
 import csv, io, multiprocessing, os, sys, warnings
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -344,6 +343,14 @@ def collate(
     for k, a in enumerate(inks): x[k, 0, :, :a.shape[1]] = a
     return torch.from_numpy(x), torch.tensor(widths), padded(targets or [()] * len(inks))
 
+# %% ../nbs/04_data.ipynb #e2afb828
+def fits(
+    ids,            # class numbers of a text
+    width: int,     # pixels of its ink image
+) -> bool:          # one frame a character, and a blank between two equal ones
+    "Whether an ink image has frames enough for a text"
+    return len(ids) + sum(a == b for a, b in zip(ids, ids[1:])) <= -(-width // STEP) * STEP // 4
+
 # %% ../nbs/04_data.ipynb #67c35cab
 def column_mask(
     widths: torch.Tensor,     # int [B], valid columns
@@ -387,7 +394,7 @@ def sample(self: BucketStream, i):
     x, text = self.source[i]
     if text is None and self.shuffle: raise ValueError(f'Word {i} has no text, so nothing can be learned from it; see `selftrain` for unlabeled images.')
     ink, ids = x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
-    if isinstance(self.source, WordImages) and len(ids) + sum(a == b for a, b in zip(ids, ids[1:])) > -(-ink.shape[1] // STEP) * STEP // 4: warnings.warn(f'{self.source.files[i]}: the text {text!r} is too long for its crop, so nothing can be learned from it; look whether file and text belong together.')
+    if isinstance(self.source, WordImages) and not fits(ids, ink.shape[1]): warnings.warn(f'{self.source.files[i]}: the text {text!r} is too long for its crop, so nothing can be learned from it; look whether file and text belong together.')
     return ink, ids
 
 @patch

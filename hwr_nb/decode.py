@@ -9,7 +9,10 @@ __all__ = ['ctc_log_posterior', 'CharLM', 'beam_search', 'beam_decode']
 import math, numpy as np
 from functools import lru_cache
 from heapq import nlargest
+import torch
+import torch.nn.functional as F
 from .corpus import NgramModel, _end
+from .data import padded
 from .text import Charset
 
 # %% ../nbs/06b_decode.ipynb #392bdc3e
@@ -30,17 +33,9 @@ def ctc_log_posterior(
     "Sum over all alignments of each reading, as a logarithm. Raises `ValueError` for bad scores or a number that is no character"
     lp = _log_posteriors(scores)
     if bad := [c for r in readings for c in r if not 0<c<lp.shape[1]]: raise ValueError(f"{bad[0]} is no character: the scores have the characters 1 to {lp.shape[1]-1}")
-    n = np.array([len(r) for r in readings], dtype=int)
-    y = np.zeros((len(n), 2*max(n, default=0)+1), dtype=int)
-    for row,r in zip(y, readings): row[1:2*len(r):2] = r
-    skip = np.zeros(y.shape, dtype=bool)
-    skip[:,2:] = (y[:,2:]>0) & (y[:,2:]!=y[:,:-2])
-    a = np.full((len(n), y.shape[1]+2), -np.inf)     # two places to the left of all that nothing reaches
-    a[:,2] = 0                                       # before the first frame: certainly at the first blank
-    for frame in lp:
-        a[:,2:] = np.logaddexp(np.logaddexp(a[:,2:], a[:,1:-1]), np.where(skip, a[:,:-2], -np.inf)) + frame[y]
-    i = np.arange(len(n))
-    return np.logaddexp(a[i,2*n+2], a[i,2*n+1])      # ends at the last blank or the last character
+    if not readings or not len(lp): return np.array([-np.inf if r else 0. for r in readings])
+    x,n = torch.from_numpy(lp)[:,None].expand(-1, len(readings), -1),[len(r) for r in readings]
+    return -F.ctc_loss(x, padded(readings), [len(lp)]*len(n), n, reduction='none').numpy()
 
 # %% ../nbs/06b_decode.ipynb #c8713fb6
 class CharLM:

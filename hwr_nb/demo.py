@@ -9,9 +9,9 @@ __all__ = ['HANDS', 'HASTY', 'WANTED', 'BARRED', 'LONG', 'HEADER', 'MARK', 'OURS
            'run_report', 'demo', 'there']
 
 # %% ../nbs/13_demo.ipynb #204b69e4
-import base64, csv, importlib.metadata, io, json, os, platform, shlex, shutil, tarfile, time
+import base64, importlib.metadata, io, json, os, platform, shlex, shutil, tarfile, time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 

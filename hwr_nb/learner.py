@@ -39,7 +39,7 @@ from .text import Charset, fold, graphemes, nfc
 from .corpus import NgramModel, WordDistribution, WordSampler
 from .fonts import FontBook
 from .synth import SynthStyle, WordSynth, contact_sheet, synth_folder, word_grid
-from .data import HEIGHT, WordDL, WordImages, collate, column_mask, ink_image, open_image, read_labels, word_dls
+from .data import HEIGHT, WordDL, WordImages, collate, ink_image, open_image, read_labels, word_dls
 from .augment import BatchAugment
 from .model import bf16_pays, ctc_loss, greedy, HTRNet, same_classes, save_model, Seen
 from .metrics import CER, WER, EvalReport, compare, evaluate
@@ -97,7 +97,6 @@ class EMA(Callback):
         fn = lambda avg, new, n: get_ema_multi_avg_fn(min(self.decay, (1 + self.steps) / (10 + self.steps)))(avg, new, n)
         net = bare(self.learn.model)
         self.avg = AveragedModel(net, multi_avg_fn=fn, use_buffers=True)
-        self.avg.module.load_state_dict(net.state_dict())
         self.avg.n_averaged += 1
         self.avg.requires_grad_(False)
         self.seen = self.mark()

@@ -68,7 +68,7 @@ def font_distances(
     style=None, # `SynthStyle` to draw in; None: the default ranges
     n=24,       # words drawn in each font
     seed=0,     # of the drawing
-) -> np.ndarray:# float for each font: mean squared difference of its features from the archive's, in variances within the archive; inf for a font that lacks the letters
+) -> np.ndarray:# float for each font: mean squared difference of its features from the archive's, in variances within the archive; inf for a font that lacks the letters or cannot draw these words
     "How unlike the archive's hand each font is"
     feats = {t: hand(net, [inks[i] for i in at[:30]]) for t, at in common.items()}
     sd, real = torch.cat(list(feats.values())).std(0) + 1e-3, {t: f.mean(0) for t, f in feats.items()}
@@ -77,7 +77,8 @@ def font_distances(
         words = [t for t in common if set(t) <= f.chars]
         if not words: far.append(np.inf); continue
         synth = WordSynth(OnlyThese(words), FontBook([f], {f.style: 1}), style, seed, Charset(sorted(set(''.join(words)))), n)
-        drawn = [(ink_image(a), t) for a, t in (synth[i] for i in range(n))]
+        try: drawn = [(ink_image(a), t) for a, t in (synth[i] for i in range(n))]
+        except ValueError: far.append(np.inf); continue      # a font that can draw none of them
         feats, texts = hand(net, [a for a, _ in drawn]), np.array([t for _, t in drawn])
         far.append(float(np.mean([(((feats[texts == t].mean(0) - real[t]) / sd) ** 2).mean() for t in sorted(set(texts.tolist()))])))
     return np.array(far)

@@ -244,7 +244,7 @@ def evaluate(
     bad,seen = {i for i,e in enumerate(why) if e},[r for r in rows if not r.error]
     return EvalReport(n=len(rows), **_rates(refs, hyps, gs, seed, bad), folded=_rates([fold(r) for r in refs], [fold(h) for h in hyps], gs, seed, bad),
         loss=loss, words_per_s=words_per_s, ece=None if confs is None or not seen else ece([r.confidence for r in seen], [not r.wrong for r in seen]),
-        empty=sum(not r.reading for r in seen)/len(rows), errors={fs[i]:why[i] for i in sorted(bad)}, lexicon=lexicon, rows=rows)
+        empty=sum(not r.reading for r in seen)/max(1, len(seen)), errors={fs[i]:why[i] for i in sorted(bad)}, lexicon=lexicon, rows=rows)
 
 # %% ../nbs/07_metrics.ipynb #9e666788
 def _pc(x): return '–' if x is None else f'{100*x:.1f} %'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'ALONE', 'SURE', 'TRUSTS', 'FORMAT', 'ConvBN', 'ResBlock', 'Stage', 'Turned',
-           'flip_within', 'BiLSTM', 'buildable', 'HTRNet', 'halves', 'Seen', 'ctc_loss', 'fits', 'greedy', 'alignment',
+           'flip_within', 'BiLSTM', 'buildable', 'HTRNet', 'halves', 'Seen', 'ctc_loss', 'greedy', 'alignment',
            'forced_alignment', 'usable_device', 'bf16_pays', 'fused', 'to_read', 'reading', 'fit_of', 'log_posteriors',
            'scores_of', 'glimpse', 'speller_counts', 'options', 'spelled', 'sureness', 'likeliest', 'first_look',
            'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
@@ -215,14 +215,6 @@ def ctc_loss(
         return l.mean() if reduction == 'mean' else l
     pred = Seen(*pred)
     return one(pred.scores) + (shortcut * one(pred.shortcut) if pred.shortcut is not None else 0)
-
-# %% ../nbs/06_model.ipynb #e2afb828
-def fits(
-    ids,            # class numbers of a text
-    width: int,     # pixels of its ink image
-) -> bool:          # one frame a character, and a blank between two equal ones
-    "Whether an ink image has frames enough for a text"
-    return len(ids) + sum(a == b for a, b in zip(ids, ids[1:])) <= -(-width // STEP) * STEP // 4
 
 # %% ../nbs/06_model.ipynb #d7fabe68
 def greedy(

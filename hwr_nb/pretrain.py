@@ -9,7 +9,7 @@ __all__ = ['HELD_OUT', 'ROOM', 'LESSON', 'AUGMENT', 'training_fonts', 'word_sour
 
 # %% ../nbs/09_pretrain.ipynb #16630028
 import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, re, shlex, shutil, signal, sys, threading, time, unicodedata, warnings
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -398,13 +398,10 @@ def fit_until(
     "Train until the budget is used; save the state when interrupted"
     if resume: ckpt.load(learn)
     try:
-        with learn.no_bar() if not interactive() else _nothing(), in_step(learn), ckpt.listening(): learn.fit(1 << 16)      # more than any budget; a bar makes a list of them
+        with learn.no_bar() if not interactive() else nullcontext(), in_step(learn), ckpt.listening(): learn.fit(1 << 16)      # more than any budget; a bar makes a list of them
     except KeyboardInterrupt:
         ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.holds()}'); raise
     except (RuntimeError, OSError): ckpt.try_save(now=True); raise       # a process that draws words was killed, memory is short, or a disk is full
-
-@contextmanager
-def _nothing(): yield
 
 # %% ../nbs/09_pretrain.ipynb #2d18eeb1
 def distorted(

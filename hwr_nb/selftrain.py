@@ -21,10 +21,10 @@ from fastai.callback.core import CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
 from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, for_english, languages, meant_for
-from .data import STRETCH, BucketStream, WordDL, WordImages, ink_image, tsv, word_dls
+from .data import BucketStream, fits, ink_image, STRETCH, tsv, word_dls, WordDL, WordImages
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
 from .match import matched
-from .model import LOOKS, SURE, batch_by_batch, confidence, fit_of, fits, glimpse, greedy, in_batches, likeliest, reading, save_model, scores_of, speller_counts
+from .model import LOOKS, SURE, batch_by_batch, confidence, fit_of, glimpse, greedy, in_batches, likeliest, reading, save_model, scores_of, speller_counts
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, budget_of, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
@@ -182,7 +182,7 @@ class MixedWords:
         first=0,                # number of the first drawn word: another for each list, or each would replay the same
     ):
         if not len(inks): raise ValueError('No reading was kept to learn from; the model cannot read this archive well enough to teach itself.')
-        self.inks, self.texts, self.synth, self.seed, self.spliced, self.first = inks, texts, synth, seed, spliced, first
+        self.inks, self.texts, self.synth, self.seed, self.spliced, self.first, self.order = inks, texts, synth, seed, spliced, first, (None, None)
 
     def __len__(self): return 1 << 40
 
@@ -190,7 +190,8 @@ class MixedWords:
         if i % 4 == 1 and self.spliced and (made := self.spliced[i]): return made
         if i % 2: x, t = self.synth[(self.first + i // 2) % len(self.synth)]; return ink_image(x), t
         turn, k = divmod(i // 2, len(self.inks))
-        j = np.random.default_rng((self.seed, turn)).permutation(len(self.inks))[k]
+        if self.order[0] != turn: self.order = turn, np.random.default_rng((self.seed, turn)).permutation(len(self.inks))
+        j = self.order[1][k]
         return self.inks[j], self.texts[j]
 
 # %% ../nbs/10_selftrain.ipynb #54cd555b
@@ -476,7 +477,7 @@ def spare(self: PseudoLabels,
 ):
     "End the training so much earlier, and when every crop has been used often enough"
     self.reserve, b, n = seconds, self.learn.budget, sum(not h and name not in self.junk for name, h in zip(self.names, self.held))
-    if b.minutes: b.minutes, b.most = max(.01, b.minutes - seconds / 60), math.ceil(USES * n / (self.learn.dls.bs / 2 * world()))        # half of what is in batches is synthetic
+    if b.minutes: b.minutes, b.most = max(.01, b.minutes - seconds / 60), math.ceil(USES * n / (self.learn.dls.bs / 2))        # the batch of all processes; half of what is in batches is synthetic
 
 @patch
 def finish(self: PseudoLabels) -> int:     # round whose weights those are; 0: those that came

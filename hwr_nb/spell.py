@@ -153,7 +153,7 @@ def word_batches(
     while True:
         ids = sorted((charset.encode(w) for _ in range(20 * bs) if charset.covers(w := words(rng))), key=len)
         if not ids: raise ValueError(f'None of {20 * bs:,} drawn words can be written with the charset {charset.name!r}; give words that it covers.')
-        for k in rng.permutation(max(1, len(ids) // bs)): yield padded(ids[k * bs:(k + 1) * bs])
+        for k in rng.permutation(-(-len(ids) // bs)): yield padded(ids[k * bs:(k + 1) * bs])
 
 # %% ../nbs/05b_spell.ipynb #d193237d
 def lesson(

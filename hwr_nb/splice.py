@@ -14,8 +14,8 @@ import numpy as np
 from fastcore.basics import patch
 import torch
 
-from .data import framed
-from .model import batch_by_batch, fits, forced_alignment, in_batches, reading, scores_of
+from .data import MARGIN, fits, framed
+from .model import batch_by_batch, forced_alignment, in_batches, reading, scores_of
 from .text import graphemes
 
 # %% ../nbs/09c_splice.ipynb #a0358693
@@ -131,7 +131,7 @@ def __call__(self: Splicer,
     if word is None: return None
     word = sheared(word, -self.slant[first])
     on = np.flatnonzero(word.max(0) > 60)
-    return framed(word[:, on[0]:on[-1] + 1], 0, 4) if len(on) else None
+    return framed(word[:, on[0]:on[-1] + 1], 0, 2 * MARGIN) if len(on) else None
 
 def splicer(
     net,        # `HTRNet` that has read the crops

@@ -395,7 +395,8 @@ def crop(
     if ruled:
         y, dash = int(rows * rng.uniform(.6, .98)), int(rng.integers(2, 9))
         on = (np.arange(cols) // dash % 2 == 0) if rng.random() < .5 else np.ones(cols, bool)
-        out[y:y+int(rng.integers(1, 3)), on] = np.maximum(out[y:y+1, on], rng.uniform(.2, .7))
+        gray, rule = rng.uniform(.2, .7), out[y:y+int(rng.integers(1, 3))]
+        rule[:, on] = np.maximum(rule[:, on], gray)
     return out
 
 # %% ../nbs/03_synth.ipynb #5cc5c318

@@ -48,7 +48,7 @@ def main():
         mixed, pt.AUGMENT = phase.pop('mixed', False), phase.pop('augment', 1.)
         if not out.exists():
             print(pt.pretrain(out, fonts=a.fonts if k > 1 else None, init=before, resume=a.resume and out.with_suffix('.resume').exists(), **phase))
-            if mixed: mix(out, before)
+        if mixed and 'averaged' not in load_model(out)[2]['provenance']: mix(out, before)       # a run may have been killed between
         before = out
 
 if __name__ == '__main__': main()

@@ -77,7 +77,7 @@ def main():
                 row |= dict(returned=report['round'], kept=[r['kept'] for r in rounds if r['kept'] != ''], cer=[r['cer'] for r in rounds if 'cer' in r], left_out=len(report['left_out']))
                 out.unlink()
             rows = json.loads(to.read_text(encoding='utf-8')) if to.exists() else []
-            with atomic_write(to, 'w') as f: json.dump([r for r in rows if r['name'] != name] + [row], f, indent=1, ensure_ascii=False); f.write('\n')
+            with atomic_write(to, 'w') as f: json.dump([r for r in rows if any(r[k] != row[k] for k in ('name', 'model', 'minutes'))] + [row], f, indent=1, ensure_ascii=False); f.write('\n')
             print(row, flush=True)
 
 if __name__ == '__main__': main()

@@ -30,7 +30,7 @@ def main():
         r, one = measure(new), measure(new, fast=True)
         row = dict(seed=a.seed, corrected=n, minutes=a.minutes, model=a.model, words=r.n, before=measure(rec).cer, before_one_look=measure(rec, fast=True).cer, cer=r.cer, one_look=one.cer, wer=r.wer, cer_ci=r.cer_ci,
                    round=new.provenance['selftrain']['round'], steps=new.provenance['selftrain']['steps'])
-        rows = [x for x in json.loads(to.read_text(encoding='utf-8')) if (x['seed'], x['corrected']) != (a.seed, n)] if to.exists() else []
+        rows = [x for x in json.loads(to.read_text(encoding='utf-8')) if any(x[k] != row[k] for k in ('seed', 'corrected', 'model', 'minutes'))] if to.exists() else []
         with atomic_write(to, 'w') as f: json.dump(sorted([*rows, row], key=lambda x: (x['seed'], x['corrected'])), f, indent=1); f.write('\n')
         print(row, flush=True)
 

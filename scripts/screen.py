@@ -37,7 +37,8 @@ def main():
     value = lambda s: ast.literal_eval(s)
     for s in a.set:
         (mod, name), v = s.split('=')[0].rsplit('.', 1), s.split('=', 1)[1]
-        setattr(importlib.import_module(f'hwr_nb.{mod}'), name, value(v))
+        if f'{mod}.{name}' in ('model.LOOKS', 'data.HEIGHT', 'data.STRETCH') or not hasattr(m := importlib.import_module(f'hwr_nb.{mod}'), name): p.error(f'{s} is not a constant that is asked for at each use')
+        setattr(m, name, value(v))
     if words := {k: value(v) for k, v in (s.split('=', 1) for s in a.words)}: synth.WordSampler = lambda *args, **k: WordSampler(*args, **k | words)
     style = dataclasses.replace(SynthStyle(), **{k: value(v) for k, v in (s.split('=', 1) for s in a.style)})
     book, net = FontBook.load(a.fonts), {k: value(v) for k, v in (s.split('=', 1) for s in a.net)}

@@ -23,7 +23,7 @@ def copy_project(to):
         shutil.copy(root/f, to/f)
     return to
 
-def call(*cmd, code=0, cwd=None, **kw):
+def call(*cmd, code=0, cwd=None, env=env, **kw):
     "Run a program; its exit code must be `code`"
     r = subprocess.run([str(c) for c in cmd], capture_output=True, text=True, cwd=cwd, env=env, timeout=300, **kw)
     assert r.returncode==code, f'{" ".join(map(str, cmd))}: exit {r.returncode}, not {code}\n{r.stdout}\n{r.stderr}'

@@ -1,5 +1,6 @@
 "Several processes: each has its own words, they train as one would, share what they read, write files once, and end together"
 import json, os, re, signal, subprocess, sys, time
+from functools import partial
 from pathlib import Path
 import numpy as np, pytest
 from conftest import base, call, env
@@ -9,7 +10,8 @@ import torch
 if not torch.distributed.is_available(): pytest.skip('this torch comes without torch.distributed', allow_module_level=True)
 from test_commands import linux, parrot, workers
 
-env |= dict(OMP_NUM_THREADS='1')
+env = env | dict(OMP_NUM_THREADS='1')        # of each process
+call = partial(call, env=env)
 pytestmark = pytest.mark.xdist_group('parallel')       # one worker runs them all: they share what took long to train
 
 def launcher(hwr, n=2): return [hwr.bin/'python', '-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes', n, '--main_process_port', 0]
