@@ -141,10 +141,11 @@ def file_to_write(
     path, # where a file is to be, or None
     *read, # files that the command reads, or None
 ): # `path`
-    "Say early that a file cannot be written over a folder or over what is read. Raises `ValueError`"
+    "Say early that a file cannot be written over a folder, what is read, labels, corrections or a model. Raises `ValueError`"
     if not path: return path
     if os.path.isdir(path): raise ValueError(f'{path} is a folder: name a file in it')
     if os.path.isfile(path) and any(r and os.path.isfile(r) and os.path.samefile(path, r) for r in read): raise ValueError(f'{path} is one of the files to read: name another file to write')
+    if os.path.isfile(path) and (Path(path).name in ('labels.tsv', 'labels.csv', 'corrections.tsv') or Path(path).suffix in ('.safetensors', '.resume')): raise ValueError(f'{path} is there already, and by its name it is no file of this command: name another file to write, or take it away')
     return path
 
 # %% ../nbs/12_cli.ipynb #3dc44a14

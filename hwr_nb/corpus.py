@@ -41,6 +41,7 @@ def decode_text(
     n_odd = len(_controls.findall(s))
     if '\0' in s or n_odd > len(s)/200:
         raise ValueError(f"{name} looks binary or damaged ({n_odd:,} of its {len(s):,} characters never stand in a text): give a plain text file, saved as UTF-8")
+    if s.lstrip()[:1]=='<' and regex.search(r'</\w+>|/>', s): raise ValueError(f"{name} is XML or HTML, not plain text: save it as text first")
     if not s.strip(): raise ValueError(f"{name} is empty: give a text with at least one word in it")
     return _controls.sub(' ', s).replace('\r\n', '\n').replace('\r', '\n')
 

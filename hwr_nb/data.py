@@ -6,8 +6,8 @@
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE',
            'EVEN', 'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'brightest',
            'ink_map', 'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label', 'read_labels',
-           'find_images', 'respelled', 'WordImages', 'padded', 'collate', 'fits', 'column_mask', 'BucketStream',
-           'hung_up', 'WordDL', 'word_dls']
+           'find_images', 'respelled', 'label_file', 'WordImages', 'padded', 'collate', 'fits', 'column_mask',
+           'BucketStream', 'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
 import csv, io, multiprocessing, os, sys, warnings
@@ -126,7 +126,7 @@ def ink_map(
     w, h = im.size
     small = im.resize((max(1, w // 4), max(1, h // 4)), Image.Resampling.BOX)
     s = np.sort(np.asarray(small), None)
-    lo, mid, hi = (int(s[int(q * (len(s) - 1))]) for q in (.02, .5, .98))
+    lo, mid, hi = (int(s[int(q * (len(s) - 1))]) for q in (.01, .5, .99))
     if mid < 150 and hi - mid > max(30, 2 * (mid - lo)): im, small = ImageOps.invert(im), ImageOps.invert(small)
     paper = brightest(small).filter(ImageFilter.BoxBlur(2)).resize((w, h), Image.Resampling.BILINEAR)
     ink = ImageChops.subtract(paper, im)        # not below 0
@@ -259,6 +259,8 @@ def _csv_lines(path, text):
         if cut := next((c for c in r if '\n' in c), None): raise ValueError(f'{path}, line {n}: {cut[:60]!r} holds a line break; close the quotation mark in its own line, or give the word without a break.')
     cols = _columns(head := lines[0][1] if lines else [])
     if None in cols[:2]: raise ValueError(f'{path}: the header must name the columns file and text, not {", ".join(head)[:80]!r}.')
+    for n, r in lines[1:]:
+        if any(c.strip() for c in r[len(head):]): raise ValueError(f'{path}, line {n}: {len(r)} cells where the header has {len(head)}; put a text that holds a {sep!r} into quotation marks.')
     return [(n, [r[c] if c is not None and c < len(r) else '' for c in cols]) for n, r in lines[1:] if any(c.strip() for c in r)]
 
 # %% ../nbs/04_data.ipynb #81e60a19
@@ -294,6 +296,14 @@ def respelled(
         return at / known[at].get(nfc(p.name), p.name)
     return [one(p) for p in paths]
 
+def label_file(
+    folder: Path,   # of crops
+) -> Path:          # its labels.tsv or labels.csv, or None
+    "The label file of a folder. Raises `ValueError` where there are two that do not say the same"
+    there = [p for p in (folder/'labels.tsv', folder/'labels.csv') if p.is_file()]
+    if len(there) > 1 and read_labels(there[0]) != read_labels(there[1]): raise ValueError(f'{folder}: labels.tsv and labels.csv do not say the same; take one of them away.')
+    return next(iter(there), None)
+
 class WordImages:
     "The crops of a folder, with texts where a label file gives them: `wi[i]` is a gray image and its text or None"
     def __init__(self,
@@ -308,7 +318,7 @@ class WordImages:
             return
         if not isinstance(folder, (str, os.PathLike)): self.folder, self.files = None, [Path(f) for f in folder]; return
         self.folder = Path(folder)
-        if labels == 'auto': labels = next((p for p in (self.folder/'labels.tsv', self.folder/'labels.csv') if p.is_file()), None)
+        if labels == 'auto': labels = label_file(self.folder)
         if labels is None: self.files = find_images(folder); return
         rows = read_labels(labels)
         named = lambda f: f if '\\' not in f or os.path.exists(self.folder / f) else f.replace('\\', '/')      # written on Windows

@@ -6,9 +6,9 @@
 __all__ = ['MAX_COORDINATE', 'MAX_FILES', 'MAX_LINE', 'MAX_XML', 'MAX_DEPTH', 'GW_CODES', 'CVL_NAME', 'IAM_NAME', 'IAM_PART',
            'HWS_LISTS', 'READERS', 'LISTS', 'BY_ROOT', 'Word', 'cut', 'Source', 'list_lines', 'iam_words', 'read_xml',
            'outline', 'gw_text', 'svg_outlines', 'gw_words', 'cvl_images', 'cvl_words', 'agrees', 'listed_words',
-           'page_image', 'xml_words', 'page_words', 'alto_words', 'rimes_xml_words', 'folder_words', 'list_format',
-           'xml_format', 'is_cvl', 'detect_format', 'read_split', 'crop_word', 'unusable', 'crop_name', 'Imported',
-           'write_words', 'import_words']
+           'page_image', 'unfit', 'xml_words', 'page_words', 'alto_words', 'rimes_xml_words', 'folder_words',
+           'list_format', 'xml_format', 'is_cvl', 'detect_format', 'read_split', 'crop_word', 'unusable', 'crop_name',
+           'Imported', 'write_words', 'import_words']
 
 # %% ../nbs/14_importers.ipynb #9b643b16
 import html, os, posixpath, re, shutil, unicodedata, warnings
@@ -26,7 +26,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageDraw
 
 from .corpus import _walk, atomic_write
-from .data import EXTS, MAX_PIXELS, find_images, open_image, read_labels, respelled
+from .data import EXTS, MAX_PIXELS, find_images, label_file, open_image, read_labels, respelled
 from .text import as_cells, inked, nfc
 
 # %% ../nbs/14_importers.ipynb #157f12e4
@@ -355,6 +355,19 @@ def page_image(
     for n, b in ((name, base), (f'{file.stem}.png', None)):
         if n and (found := src.find(n, file.name, b, home=file.parent)) and (found.parent in (file.parent, file.parent.parent) or not others(found)): return found
 
+def unfit(
+    found,  # `Word`s of one XML file; changed
+):
+    "Say of words without the size of their page whether their boxes leave its image: then all were measured on a larger one"
+    for path in {w.path for w in found if w.path and w.size is None and w.area is not None}:
+        mine = [w for w in found if w.path == path and w.area is not None]
+        try:
+            with Image.open(path) as im: size = im.size if im.getexif().get(274, 1) < 5 else im.size[::-1]
+        except Exception: continue          # `crop_word` says why it cannot be opened
+        far = np.max([np.max(np.reshape(w.area, (-1, 2)), 0) for w in mine], 0) / size
+        if far.max() > 1.02:
+            for w in mine: w.why = w.why or f'coordinates of a larger picture than {path.name}, of {size[0]} x {size[1]} pixels: give the one that they were measured on'
+
 def xml_words(
     src: Source,        # folder with XML files, or one of them
     tag: str,           # root element of the files wanted
@@ -368,6 +381,7 @@ def xml_words(
             found = words(src, root, f) if root.tag == tag else [Word(why=f'not {tag} XML: {root.tag[:40]}')]
             if not found: found = [Word(why='a page without words: its lines or regions would have to be cut into words first')]
         except (ValueError, OSError) as e: found = [Word(why=f'page file that cannot be used: {e}')]
+        unfit(found)
         for w in found:
             w.where = w.where or f.name
             if w.path and (other := claimed.setdefault(w.path, f)) != f: w.why = f'an image that {other.name} in {other.parent.name} describes already: take one of the two away, or give its folder as source and that of the images as images'
@@ -458,7 +472,7 @@ def folder_words(
     src: Source,        # folder of crops, or its labels.tsv or labels.csv
 ):                      # yields `Word`s
     "Words of a folder of crops"
-    lab = src.path if src.path.is_file() else next((p for p in (src.path/'labels.tsv', src.path/'labels.csv') if p.is_file()), None)
+    lab = src.path if src.path.is_file() else label_file(src.path)
     rows = [(r.file, r.text, r.group, r.page) for r in read_labels(lab)] if lab else [(f.relative_to(src.root).as_posix(), '', '', '') for f in find_images(src.root)]
     for (file, text, group, page), at in zip(rows, respelled([src.root/r[0].replace('\\', '/') for r in rows])):
         name, find = posixpath.splitext(file)[0], partial(src.find, where=str(lab), search=False)

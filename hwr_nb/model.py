@@ -8,10 +8,10 @@ __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'ALONE', 'SURE', 'TRUSTS', 'FORMAT
            'forced_alignment', 'usable_device', 'bf16_pays', 'fused', 'to_read', 'reading', 'fit_of', 'log_posteriors',
            'scores_of', 'glimpse', 'speller_counts', 'options', 'spelled', 'sureness', 'likeliest', 'first_look',
            'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
-           'calibrate', 'confidence', 'same_classes', 'save_model', 'read_header', 'NoStart', 'load_model']
+           'calibrate', 'confidence', 'same_classes', 'checksum', 'save_model', 'read_header', 'NoStart', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
-import json, math, threading, warnings
+import hashlib, json, math, threading, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -600,6 +600,14 @@ def same_classes(
     "Raises `ValueError` for a network with other classes than the characters of the charset and the blank"
     if (n := getattr(net, 'args', {}).get('n_classes', len(charset) + 1)) != len(charset) + 1: raise ValueError(f'The network has {n} classes, the charset {charset.name!r} needs {len(charset) + 1} (its characters and the blank).')
 
+def checksum(
+    sd,     # {name: tensor}
+) -> str:   # SHA-256 of their bytes
+    "What tells damaged weights from sound ones"
+    h = hashlib.sha256()
+    for k in sorted(sd): h.update(k.encode()); h.update(sd[k].contiguous().view(-1).view(torch.uint8).numpy())
+    return h.hexdigest()
+
 def save_model(
     path,           # file to write, ends in .safetensors
     net: HTRNet,    # the network
@@ -616,6 +624,7 @@ def save_model(
     same_classes(net, charset)
     sd = {k: (v.half() if half and v.is_floating_point() else v).contiguous().cpu() for k, v in net.state_dict().items() if 'num_batches' not in k}
     if bad := [k for k, v in sd.items() if v.is_floating_point() and not v.isfinite().all()]: raise ValueError(f'{path}: {bad[0]} holds numbers that are none, or too large for 16 bits (`half=False` stores 32); the model is not saved.')
+    meta['weights'] = checksum(sd)
     data = save_tensors(sd, metadata={'hwr_nb': json.dumps(meta, ensure_ascii=False).encode('utf-8', 'backslashreplace').decode()})
     with atomic_write(path) as f: f.write(data)
     return path
@@ -666,10 +675,13 @@ def load_model(
     try:
         with safe_open(path, 'pt') as f:
             if {k: tuple(f.get_slice(k).get_shape()) for k in f.keys() if not (old and k.startswith('speller.'))} != {k: tuple(v) for k, v in want.items()}: no('its weights do not fit its description; it is damaged.')
-            sd = {k: f.get_tensor(k).to(torch.float32, copy=True) for k in want}
+            stored = {k: f.get_tensor(k) for k in want}
+            sound = old or meta.get('weights') in (None, checksum(stored))       # older files do not say
+            sd = {k: v.to(torch.float32, copy=True) for k, v in stored.items()}
     except SafetensorError as e: no(f'damaged ({str(e)[:80]}).')
     if not all(v.isfinite().all() for v in sd.values()): no('weights that are not numbers; it is damaged.')
     if any((v < 0).any() for k, v in sd.items() if k.endswith('running_var')): no('variances below 0; it is damaged.')
+    if not sound: no('its weights are not those that were saved; it is damaged, take another copy.')
     net.load_state_dict(sd | {k: torch.tensor(0) for k in net.state_dict() if k not in want}, assign=True)
     now = normalization(a['height'])
     if (made := meta.get('normalization', now)) != now: warnings.warn(f'{path} was trained on ink images of another kind ({str(made)[:120]}) than this version makes ({now}): it reads worse with them; train it again.')        # older files say nothing of it

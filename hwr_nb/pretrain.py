@@ -8,7 +8,7 @@ __all__ = ['HELD_OUT', 'ROOM', 'LESSON', 'AUGMENT', 'training_fonts', 'word_sour
            'first_weights', 'fit_until', 'distorted', 'set_trust', 'held_out', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
-import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, re, shlex, shutil, signal, sys, threading, time, unicodedata, warnings
+import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, re, shlex, shutil, signal, sys, threading, zipfile, time, unicodedata, warnings
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -258,6 +258,8 @@ def after_fit(self: Checkpoint): self.release()
 def read(self: Checkpoint) -> dict:
     "The saved state. Raises `ValueError` where it cannot be read"
     try:
+        with zipfile.ZipFile(self.path) as z:
+            if z.testzip(): raise zipfile.BadZipFile        # torch does not look at checksums
         with warnings.catch_warnings(): warnings.simplefilter('ignore'); s = torch.load(self.path, weights_only=True, map_location='cpu')
     except Exception as e:
         if isinstance(e, OSError) and e.strerror: raise         # not ours, or a disk that fails: nothing to delete for

@@ -11,7 +11,7 @@ __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FE
            'load_crops', 'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
-import csv, json, math, os, re, time
+import csv, filecmp, json, math, os, re, time
 from pathlib import Path
 
 import editdistance
@@ -429,7 +429,7 @@ def before_train(self: PseudoLabels):
     self.choose(); self.tell()
     if self.round == 0: self.saw['first'] = contents(self.lab['texts'], self.lab['known']); self.say(self.saw['first'])
     if self.round == 0 and not self.trusted and (sound := soundness(self.lab)) < SOUND:        # of all crops: the held-out ones may be few
-        self.say(f'Only {sound:.0%} of the letters are in readings that look sound, too few to learn from: is the archive in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
+        self.say(f'Only {sound:.0%} of the letters are in readings that look sound, too few to learn from: is each picture one word, in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
         raise CancelFitException()
     if self.round == 0: self.set_aside(time.monotonic() - t - self.paused)
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
@@ -693,10 +693,17 @@ def without(
     labeled,   # folder to measure with, or None
     say,       # told how many are left out
 ) -> list:  # of files
-    "The files that are not among the labeled ones: what is measured with is not learned from"
+    "The files that are not among the labeled ones, nor copies of them: what is measured with is not learned from"
     if labeled is None: return files
-    same = set(once(lambda: [os.path.realpath(f) for f in wi.files] if (wi := WordImages(labeled)).texts else []))      # without labels it cannot be measured, which is said later
-    rest = [f for f in files if os.path.realpath(f) not in same]
+    def which():
+        wi, size = WordImages(labeled), lambda f: os.path.getsize(f) if os.path.isfile(f) else -1
+        if not wi.texts: return []              # it cannot be measured, which is said later
+        of, same = {}, {os.path.realpath(f) for f in wi.files}
+        for f in wi.files: of.setdefault(size(f), []).append(f)
+        copied = lambda f: any(filecmp.cmp(f, g, shallow=False) for g in of.get(size(f), ()))
+        return [i for i, f in enumerate(files) if os.path.realpath(f) in same or copied(f)]
+    out = set(once(which))
+    rest = [f for i, f in enumerate(files) if i not in out]
     n = len(files) - len(rest)
     if n and len(rest) >= FEWEST: say(f'{n:,} of the crops to learn from are the labeled ones of {labeled}; they are left out, to measure with.'); return rest
     if n: say(f'Hardly any crops to learn from but the labeled ones of {labeled}, so those are learned from too, without their labels; crops that it has not seen may be read worse than the figures say.')
@@ -736,7 +743,7 @@ def corrected(
     charset,    # `Charset` the texts must be writable with
     say=print,  # told of lines that cannot be used
 ) -> tuple:     # ({name: text}, set of names of junk)
-    "What a person said about these crops. Raises `ValueError` for a damaged file"
+    "What a person said about these crops. Raises `ValueError` for a damaged file, and one that says nothing about them"
     if path is None: return {}, set()
     from hwr_nb.review import load_corrections
     texts, junk = load_corrections(path)
@@ -747,6 +754,8 @@ def corrected(
     if none := [n for n, t in said.items() if not t.strip()]: say(f'{path}: the text of {none[0]!r} holds nothing that can be seen; it is not used'); said = {n: t for n, t in said.items() if n not in none}
     odd = {n: t for n, t in said.items() if not charset.covers(t)}
     long = {n: t for n, t in said.items() if n not in odd and not fits(charset.encode(t), width[n])}
+    if not texts and not junk: raise ValueError(f'{path}: no corrections in it; `review` writes them, or leave it out.')
+    if len(lost) == len({*texts, *junk}): raise ValueError(f'{path}: none of its files is among the crops, the first {lost[0]!r}; is it of another archive?')
     if lost: say(f'{path}: {len(lost)} of its files are not among the crops, the first {lost[0]!r}; they are not used')
     if odd: say(f'{path}: {len(odd)} texts have characters outside the charset {charset.name!r}, the first {next(iter(odd.values()))!r}; they are not used')
     if long: say(f'{path}: {len(long)} texts are too long for their crops, the first {next(iter(long.values()))!r} for {next(iter(long))!r}; they are not used: look whether file and text belong together')

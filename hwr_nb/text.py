@@ -167,7 +167,7 @@ _en = ('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789' '!"#$%&\
 _latin = (_en + 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞŒŠŴŶŸŽẞ' 'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþœšŵŷÿžßſ'
           '«»„“”‘’–—…¿¡€§°ºª·')
 _named = dict(en=_en, latin=_latin)
-_languages = frozenset('ar bg bn ca cs da de el es fa fi fil fr he hi hr hu id is it ja ko lt lv mk ms nb nl no pl pt ro ru sk sl sr sv ta tr uk ur vi zh french german deutsch spanish italian dutch portuguese polish czech hungarian swedish danish norwegian finnish turkish greek russian '
+_languages = frozenset('et cy ga eu gl be bs ka hy ar bg bn ca cs da de el es fa fi fil fr he hi hr hu id is it ja ko lt lv mk ms nb nl no pl pt ro ru sk sl sr sv ta tr uk ur vi zh french german deutsch spanish italian dutch portuguese polish czech hungarian swedish danish norwegian finnish turkish greek russian '
                        'eng deu fra spa ita nld por swe dan nor fin pol ces hun tur ell rus lat la latina français français español italiano português nederlands polski čeština magyar svenska dansk norsk suomi türkçe русский'.split())
 
 @patch(cls_method=True)
@@ -199,6 +199,7 @@ def load(cls:Charset,
     if bare.isalpha() and len(bare)<=12 and near:
         raise ValueError(f"there is no charset named {s!r}, did you mean {near[0]!r}? For exactly these characters use Charset({s!r})")
     if s.lower() in _languages: raise ValueError(f"{s!r} is a language, not a charset: give 'en', 'latin' (Western European letters) or a file of its characters; for exactly these characters use Charset({s!r})")
+    if 5<=len(s)<=12 and regex.fullmatch('[a-z]+', s) and list(s)!=sorted(s): raise ValueError(f"{s!r} looks like a word, not a charset: give 'en', 'latin' (Western European letters) or a file of its characters; for exactly these characters use Charset({s!r})")
     return cls(s)
 
 # %% ../nbs/00_text.ipynb #c9ea6656
@@ -208,6 +209,7 @@ def _charset_file(cls, path):
     try: s = path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError: raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8, with the wanted characters in it") from None
     cs = sorted({g for g in graphemes(s) if g.strip() and g.isprintable()})
+    if regex.search(r'\w-\w\w-\w', s) or s.lstrip()[:1]=='[' and '"' in s or '\t' in s: raise ValueError(f"{path} is taken for its characters, each for itself: write each of them out, without ranges, brackets or tabs")
     if not cs: raise ValueError(f"{path} has no visible character: put the wanted characters into it")
     try: return cls(cs, name=path.stem)
     except ValueError as e: raise ValueError(f"{path}: {e}") from None
