@@ -226,7 +226,6 @@ def hwr_pretrain(
     if minutes and steps: raise UsageError('give --minutes or --steps, not both')
     from hwr_nb.pretrain import Charset, pretrain
     charset = Charset.load(charset)
-    file_to_write(out)
     rec = pretrain(out, words, _book(fonts, charset), charset, minutes=minutes, steps=steps, seed=seed, resume=resume, device=device, say=progress)
     progress(f'{out}: {rec}')
 

@@ -296,6 +296,7 @@ def respelled(
         return at / known[at].get(nfc(p.name), p.name)
     return [one(p) for p in paths]
 
+# %% ../nbs/04_data.ipynb #79460fe0
 def label_file(
     folder: Path,   # of crops
 ) -> Path:          # its labels.tsv or labels.csv, or None

@@ -355,6 +355,7 @@ def page_image(
     for n, b in ((name, base), (f'{file.stem}.png', None)):
         if n and (found := src.find(n, file.name, b, home=file.parent)) and (found.parent in (file.parent, file.parent.parent) or not others(found)): return found
 
+# %% ../nbs/14_importers.ipynb #0c7aaea3
 def unfit(
     found,  # `Word`s of one XML file; changed
 ):

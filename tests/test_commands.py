@@ -23,7 +23,7 @@ BAD = [
     ('demo',      '--data {d}/nowhere --out {t}/demo', 1, 'nowhere'),
     ('demo',      '--minutes 0', 2, ''),
     ('demo',      '--model {d}/no.safetensors --out {t}/demo', 1, 'no.safetensors'),
-    ('pretrain',  '--out {t} --steps 1', 1, 'is a folder: name a file in it'),
+    ('pretrain',  '--out {t} --steps 1', 1, 'is a folder; name a file in it'),
     ('corpus',    '{d}/nowhere.txt --out {t}/w.tsv', 1, 'no text file'),
     ('corpus',    '--out {t}/w.tsv', 2, ''),
     ('corpus',    '{d}/letter.txt', 2, ''),
