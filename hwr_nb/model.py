@@ -7,8 +7,9 @@ __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'ALONE', 'SURE', 'TRUSTS', 'FORMAT
            'flip_within', 'BiLSTM', 'buildable', 'HTRNet', 'halves', 'Seen', 'ctc_loss', 'greedy', 'alignment',
            'forced_alignment', 'usable_device', 'bf16_pays', 'fused', 'to_read', 'reading', 'fit_of', 'log_posteriors',
            'scores_of', 'glimpse', 'speller_counts', 'options', 'spelled', 'sureness', 'likeliest', 'first_look',
-           'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'best_trust',
-           'calibrate', 'confidence', 'same_classes', 'checksum', 'save_model', 'read_header', 'NoStart', 'load_model']
+           'in_batches', 'views', 'second_opinion', 'predict_batch', 'predict', 'batch_by_batch', 'each_of',
+           'best_trust', 'calibrate', 'confidence', 'same_classes', 'checksum', 'save_model', 'read_header', 'NoStart',
+           'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
 import hashlib, json, math, threading, warnings
@@ -513,13 +514,8 @@ def predict(
     looks=LOOKS[:1],    # arguments of `glimpse` for each look at doubtful words; the first shows them as they are
 ):                  # list of (class numbers, log posterior or, where there were more looks or a lexicon, `sureness`; at most 0), in the order of `inks`; with `lexicon` two lists, without and with it
     "Readings and how sure they are. On a processor with several cores each batch has one of them to itself, which is quicker than all for one"
-    out, other = [None] * len(inks), [None] * len(inks)
-    dev = next(net.parameters()).device
-    def one(g):
-        with torch.inference_mode(): return g, predict_batch(net, [inks[i] for i in g], lexicon, looks)
-    with reading(net), batch_by_batch(dev) as each:
-        for g, (a, b) in each(one, list(in_batches(inks, area))):
-            for i, x, y in zip(g, a, b): out[i], other[i] = x, y
+    both = each_of(net, inks, lambda some, at: zip(*predict_batch(net, some, lexicon, looks)), area)
+    out, other = [a for a, _ in both], [b for _, b in both]
     return (out, other) if lexicon else out
 
 @contextmanager
@@ -532,6 +528,21 @@ def batch_by_batch(
     try:
         with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool: yield lambda f, xs: map(f, xs) if len(xs) < 2 else pool.map(f, xs)
     finally: torch.set_num_threads(n)       # torch takes what a thread has set for all that are started later
+
+def each_of(
+    net,            # `HTRNet`
+    inks,           # list of uint8 [height, w]
+    do,             # function of some of them and of their positions in the list: a result for each
+    area=60_000,    # as `predict`
+) -> list:          # the results, one for each ink image
+    "Do something with all ink images, in batches of like width, while the network reads"
+    got = [None] * len(inks)
+    def one(g):
+        with torch.inference_mode(): return g, do([inks[i] for i in g], g)
+    with reading(net), batch_by_batch(next(net.parameters()).device) as each:
+        for g, rs in each(one, list(in_batches(inks, area))):
+            for i, r in zip(g, rs): got[i] = r
+    return got
 
 # %% ../nbs/06_model.ipynb #17cf99c5
 TRUSTS = (0., .2, .3, .4, .5, .6, .7, .8, .9, 1.)

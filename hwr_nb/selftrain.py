@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FEWEST', 'LUCK', 'USES', 'SOUND', 'LOOKING',
            'PIECES', 'PER_MINUTE', 'SPELLING', 'LEAN', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind',
-           'balance', 'settle', 'each_of', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness',
-           'contents', 'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'run_rounds',
-           'taught', 'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without',
-           'load_crops', 'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
+           'balance', 'settle', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents',
+           'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'run_rounds', 'taught',
+           'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without', 'load_crops',
+           'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import csv, filecmp, json, math, os, re, time
@@ -24,7 +24,7 @@ from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, for
 from .data import BucketStream, fits, ink_image, STRETCH, tsv, word_dls, WordDL, WordImages
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
 from .match import matched
-from .model import LOOKS, SURE, batch_by_batch, confidence, fit_of, glimpse, greedy, in_batches, likeliest, reading, save_model, scores_of, speller_counts
+from .model import LOOKS, SURE, confidence, each_of, fit_of, glimpse, greedy, likeliest, save_model, scores_of, speller_counts
 from .parallel import first_only, largest, mine, once, rank, world, woven
 from .pretrain import Checkpoint, budget_of, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
@@ -126,20 +126,6 @@ def settle(
     return [(p, f, tuple(t), s) for p, f, (t, s) in zip(zip(*plain), zip(*fixed), best)]
 
 # %% ../nbs/10_selftrain.ipynb #b868bf0a
-def each_of(
-    rec,                # `Recognizer`
-    inks,               # list of uint8 ink images
-    do,                 # function of its network and some ink images: a result for each
-) -> list:              # the results, one for each ink image
-    "Do something with all ink images, in batches of similar widths"
-    got, net = [None] * len(inks), rec.net
-    def one(g):
-        with torch.inference_mode(): return g, do(net, [inks[i] for i in g])
-    with reading(net), batch_by_batch(next(net.parameters()).device) as each:
-        for g, rs in each(one, list(in_batches(inks, 60_000))):
-            for i, r in zip(g, rs): got[i] = r
-    return got
-
 def seen(
     net,    # `HTRNet`
     inks,   # list of uint8 ink images
@@ -153,7 +139,7 @@ def plainly(
     inks,               # list of uint8 ink images
 ) -> list:              # for each what each of `LOOKS` reads
     "Plain readings, without speller or word list"
-    return [tuple(rec.charset.decode(t) for t in r) for r in each_of(rec, inks, lambda net, some: zip(*map(greedy, seen(net, some, LOOKS))))]
+    return [tuple(rec.charset.decode(t) for t in r) for r in each_of(rec.net, inks, lambda some, at: zip(*map(greedy, seen(rec.net, some, LOOKS))))]
 
 # %% ../nbs/10_selftrain.ipynb #8f7d4928
 def label(
@@ -163,7 +149,7 @@ def label(
     lexicon=None,       # `SoftLexicon` to read with, or None
 ) -> dict:              # lists and arrays with one entry per ink image: plain (as read), texts (labels), conf, stable (both looks read the label), known, good (plain the same in both looks, and known)
     "Read all crops at two widths, settle on one reading each, and note what is needed to judge it"
-    got, say = each_of(rec, inks, lambda net, some: settle(seen(net, some, TWICE), lexicon)), rec.charset.decode
+    got, say = each_of(rec.net, inks, lambda some, at: settle(seen(rec.net, some, TWICE), lexicon)), rec.charset.decode
     texts, plain = [say(t) for _, _, t, _ in got], [say(p[0]) for p, _, _, _ in got]
     conf = confidence(np.array([sure for *_, sure in got]), rec.calibration) * np.array([a.any() for a in inks], bool)      # a blank crop is nothing to be sure of
     return dict(plain=plain, texts=texts, conf=conf, stable=np.array([set(f) == {t} for _, f, t, _ in got], bool), known=np.array([plausible(t, vocab) for t in texts], bool),

@@ -15,7 +15,7 @@ from fastcore.basics import patch
 import torch
 
 from .data import MARGIN, fits, framed
-from .model import batch_by_batch, forced_alignment, in_batches, reading, scores_of
+from .model import each_of, forced_alignment, scores_of
 from .text import graphemes
 
 # %% ../nbs/09c_splice.ipynb #a0358693
@@ -140,12 +140,7 @@ def splicer(
     texts,      # their readings
 ) -> Splicer:
     "Cut crops that have been read into pieces"
-    ids, frames = [charset.encode(t) for t in texts], [None] * len(inks)
-    def one(g):
-        with torch.inference_mode(): return g, forced_alignment(scores_of(net, [inks[i] for i in g]), [ids[i] for i in g])
-    with reading(net), batch_by_batch(next(net.parameters()).device) as each:
-        for g, fs in each(one, list(in_batches(inks, 60_000))):
-            for i, f in zip(g, fs): frames[i] = f
+    frames = each_of(net, inks, lambda some, at: forced_alignment(scores_of(net, some), [charset.encode(texts[i]) for i in at]))
     return Splicer(inks, texts, frames)
 
 # %% ../nbs/09c_splice.ipynb #7abf17e8
