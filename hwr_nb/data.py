@@ -400,7 +400,9 @@ class BucketStream(IterableDataset):
 
 # %% ../nbs/04_data.ipynb #94b4d49c
 @patch
-def sample(self: BucketStream, i):
+def sample(self: BucketStream,
+    i,          # number of the word
+) -> tuple:     # (uint8 [height, w] ink image, class numbers)
     "Ink image and target of word `i`. Raises `ValueError` for one without a text among those to learn from"
     x, text = self.source[i]
     if text is None and self.shuffle: raise ValueError(f'Word {i} has no text, so nothing can be learned from it; see `selftrain` for unlabeled images.')
@@ -409,7 +411,11 @@ def sample(self: BucketStream, i):
     return ink, ids
 
 @patch
-def batch_of(self: BucketStream, items): return collate([a for a, _ in items], [t for _, t in items])
+def batch_of(self: BucketStream,
+    items,      # (ink image, class numbers) of each word
+) -> tuple:     # as `collate`
+    "Some words as a batch"
+    return collate([a for a, _ in items], [t for _, t in items])
 
 # %% ../nbs/04_data.ipynb #ec507fe7
 @patch
@@ -438,7 +444,10 @@ def endless(self: BucketStream):
         yield from islice(self.shuffled(items, c), done % per if c == first else 0, None)
 
 @patch
-def shuffled(self: BucketStream, items, c):
+def shuffled(self: BucketStream,
+    items,  # (ink image, class numbers) of each word of the chunk
+    c,      # number of the chunk
+):          # yields batches, as `collate`
     "All batches of one chunk: `reuse` passes, each sorted anew with some jitter"
     widths, bs, wider = np.array([a.shape[1] for a, _ in items]), len(items) // self.chunk, np.log1p(self.stretch)
     for p in range(self.reuse):

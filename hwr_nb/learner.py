@@ -72,7 +72,9 @@ class Bf16(Callback):
         if self.ctx: self.ctx.__exit__(None, None, None); self.ctx = None
 
 # %% ../nbs/08_learner.ipynb #377c6cba
-def bare(net):
+def bare(
+    net,    # a network, perhaps wrapped
+):          # it
     "The network itself, without what several processes wrap around it"
     return net.module if isinstance(net, DistributedDataParallel) else net
 

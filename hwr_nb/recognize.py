@@ -142,15 +142,21 @@ def read_inks(
     return self.worded(inks, read[1] if lexicon else read, len(looks) == 1)
 
 @patch
-def worded(self: Recognizer, inks, read, fast):
+def worded(self: Recognizer,
+    inks,   # list of uint8 [height, w]
+    read,   # for each (class numbers, log posterior or `sureness`)
+    fast,   # whether that was one look alone, which has a calibration of its own
+) -> list:  # of (text, confidence 0..1)
     "What `predict` returns as (text, confidence); in a blank crop nothing is read. Raises `ValueError` where it is no number"
     if not all(math.isfinite(p) for _, p in read): raise ValueError(f'{self.file or "The model"}: the scores it gives are not numbers; it is damaged, take another copy or train again.')
     cal = self.calibration.get('fast', self.calibration) if fast and self.calibration else self.calibration
     return [(self.charset.decode(t), float(confidence(p, cal))) if a.any() else ('', 0.) for a, (t, p) in zip(inks, read)]
 
 # %% ../nbs/11_recognize.ipynb #50c0cbc6
-def as_items(items) -> list:
-    "Whatever was given to read, as a list of paths and images"
+def as_items(
+    items,  # as `read`
+) -> list:  # of paths and images
+    "Whatever was given to read, as a list. Raises `ValueError` for bytes, open files and tensors"
     if isinstance(items, WordImages): return items.files
     if isinstance(items, (str, os.PathLike)): return find_images(items) if Path(items).is_dir() else [items]
     if isinstance(items, (bytes, io.IOBase)) or torch.is_tensor(items): raise ValueError(f'{type(items).__name__} is nothing to read: give a path, a Pillow image, a uint8 array, a folder, or a list of these.')
@@ -170,7 +176,11 @@ def open_inks(
         except Exception as e: inks.append(None); errors[i] = f'{it if isinstance(it, (str, os.PathLike)) else type(it).__name__}: cannot be read ({type(e).__name__}: {e}).'
     return inks, errors
 
-def opened(items, height, block):
+def opened(
+    items,      # list of paths and images
+    height,     # rows of the ink images
+    block,      # items opened at a time
+):              # yields (items of a block, their ink images or None, error sentences by position)
     "Blocks of items with their ink images; while one is being read, a thread opens the next. Who stops early waits for one crop, not for the block"
     parts, stop = [items[k:k + block] for k in range(0, len(items), block)], Event()
     if len(parts) == 1: yield parts[0], *open_inks(parts[0], height); return

@@ -43,7 +43,11 @@ class Attention(nn.Module):
 
 class Block(nn.Module):
     "Attention and two linear layers, each around a shortcut"
-    def __init__(self, d, heads, ff):
+    def __init__(self,
+        d,      # width of a vector
+        heads,  # of the attention
+        ff,     # width of the inner layer
+    ):
         super().__init__()
         self.own, self.norms = Attention(d, heads), nn.ModuleList(nn.LayerNorm(d) for _ in range(2))
         self.think = nn.Sequential(nn.Linear(d, ff), nn.ReLU(), nn.Linear(ff, d))
@@ -198,7 +202,11 @@ class Prefixes:
         b = self.blanks.repeat(1, beam, 1)
         return torch.full_like(b, -1e9), b
 
-    def more(self, letter, blank, last):
+    def more(self,
+        letter, # float [B, beam, T + 2]: log probability that the frames up to each say a beginning and end in its last letter
+        blank,  # the same, ending in a blank
+        last,   # int [B, beam]: the last letter of each beginning, 0 for the empty one
+    ):
         "[B, beam, C]: how probable it is that a text begins so and goes on with each character; for class 0 that it ends here"
         both = torch.logaddexp(letter, blank)[..., :-1]
         top = both.amax(2, keepdim=True)
@@ -210,7 +218,10 @@ class Prefixes:
 
     def of(self, x, c): return x.gather(2, c[:, None].expand(-1, x.shape[1], -1)).transpose(1, 2)
 
-    def step(self, letter, blank, last, c):
+    def step(self,
+        letter, blank, last,    # as `more`
+        c,                      # int [B, beam]: the character that is added to each
+    ):
         "(letter last, blank last) with one more character"
         before = torch.where((c == last)[..., None], blank, torch.logaddexp(letter, blank))[..., :-1]
         stay = F.pad(self.of(self.lp, c).cumsum(2), (1, 0))
