@@ -9,7 +9,7 @@ __all__ = ['HANDS', 'HASTY', 'WANTED', 'BARRED', 'LONG', 'HEADER', 'MARK', 'OURS
            'run_report', 'demo', 'there']
 
 # %% ../nbs/13_demo.ipynb #204b69e4
-import base64, importlib.metadata, io, json, os, platform, shlex, shutil, tarfile, time
+import base64, io, json, os, shlex, shutil, tarfile, time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,12 +18,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from fastcore.xml import NotStr, ft, to_xml
 
-from . import __version__
 from .learner import Charset, FontBook, SynthStyle, WordDistribution, WordImages, WordSampler, WordSynth, graphemes, open_image, synth_folder, word_grid
 from .corpus import atomic_write
 from .data import EXTS, find_images
 from .metrics import _pc, compare, edits, evaluate
-from .pretrain import _alone, run_dir, run_place
+from .pretrain import _alone, made, run_dir, run_place
 from .recognize import Recognizer
 from .selftrain import selftrain
 
@@ -556,8 +555,8 @@ def _left_out(run, rep, say):
 
 def _settings(run):
     "What one needs to know to do it again"
-    versions = {p: importlib.metadata.version(p) for p in ('torch', 'fastai', 'numpy', 'pillow')} | dict(hwr_nb=__version__, python=platform.python_version())
-    return dict(machine=f'{platform.machine()}, {os.cpu_count()} cores', versions=versions, self_training=run['settings'], base_model={k: v for k, v in run['provenance'].items() if k not in ('versions', 'fonts', 'selftrain', 'phase')})
+    own = {k: v for k, v in made().items() if k != 'command'}      # that is the demo's, in the report already
+    return dict(**own, self_training=run['settings'], base_model={k: v for k, v in run['provenance'].items() if k not in ('versions', 'fonts', 'selftrain', 'phase')})
 
 def _tell_end(s, path, seconds, say=print):
     "Verdict, a few readings, and where the report is"
