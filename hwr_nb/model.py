@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from .corpus import atomic_write
-from .data import STEP, collate, column_mask, framed, normalization, padded, stretched
+from .data import collate, column_mask, framed, normalization, padded, stretched
 from .spell import EACH, LONGEST, Speller, spell, told
 from .text import Charset
 

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 from fastcore.basics import patch
-import torch
 
 from .data import MARGIN, fits, framed
 from .model import each_of, forced_alignment, scores_of
