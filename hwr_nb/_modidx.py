@@ -300,6 +300,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'hwr_nb.importers.cvl_images': ('importers.html#cvl_images', 'hwr_nb/importers.py'),
                                   'hwr_nb.importers.cvl_words': ('importers.html#cvl_words', 'hwr_nb/importers.py'),
                                   'hwr_nb.importers.detect_format': ('importers.html#detect_format', 'hwr_nb/importers.py'),
+                                  'hwr_nb.importers.facing': ('importers.html#facing', 'hwr_nb/importers.py'),
                                   'hwr_nb.importers.folder_words': ('importers.html#folder_words', 'hwr_nb/importers.py'),
                                   'hwr_nb.importers.gw_text': ('importers.html#gw_text', 'hwr_nb/importers.py'),
                                   'hwr_nb.importers.gw_words': ('importers.html#gw_words', 'hwr_nb/importers.py'),

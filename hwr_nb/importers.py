@@ -6,7 +6,7 @@
 __all__ = ['MAX_COORDINATE', 'MAX_FILES', 'MAX_LINE', 'MAX_XML', 'MAX_DEPTH', 'GW_CODES', 'CVL_NAME', 'IAM_NAME', 'IAM_PART',
            'HWS_LISTS', 'READERS', 'LISTS', 'BY_ROOT', 'Word', 'cut', 'Source', 'list_lines', 'iam_words', 'read_xml',
            'outline', 'gw_text', 'svg_outlines', 'gw_words', 'cvl_images', 'cvl_words', 'agrees', 'listed_words',
-           'page_image', 'unfit', 'xml_words', 'page_words', 'alto_words', 'rimes_xml_words', 'folder_words',
+           'page_image', 'facing', 'unfit', 'xml_words', 'page_words', 'alto_words', 'rimes_xml_words', 'folder_words',
            'list_format', 'xml_format', 'is_cvl', 'detect_format', 'read_split', 'crop_word', 'unusable', 'crop_name',
            'Imported', 'write_words', 'import_words']
 
@@ -356,6 +356,12 @@ def page_image(
         if n and (found := src.find(n, file.name, b, home=file.parent)) and (found.parent in (file.parent, file.parent.parent) or not others(found)): return found
 
 # %% ../nbs/14_importers.ipynb #0c7aaea3
+def facing(
+    path,   # of an image
+) -> int:   # 1 upright, 2 to 4 mirrored or upside down, 5 to 8 lying on a side, as EXIF data say
+    "How a camera was held"
+    with Image.open(path) as im: return im.getexif().get(274, 1)
+
 def unfit(
     found,  # `Word`s of one XML file; changed
 ):
@@ -363,7 +369,7 @@ def unfit(
     for path in {w.path for w in found if w.path and w.size is None and w.area is not None}:
         mine = [w for w in found if w.path == path and w.area is not None]
         try:
-            with Image.open(path) as im: size = im.size if im.getexif().get(274, 1) < 5 else im.size[::-1]
+            with Image.open(path) as im: size = im.size if facing(path) < 5 else im.size[::-1]
         except Exception: continue          # `crop_word` says why it cannot be opened
         far = np.max([np.max(np.reshape(w.area, (-1, 2)), 0) for w in mine], 0) / size
         if far.max() > 1.02:
@@ -575,7 +581,9 @@ def crop_word(
     if word.area is None: return open_image(word.path)
     if word.path not in pages:
         pages.clear()
-        try: pages[word.path] = open_image(word.path, page=True)
+        try:
+            pages[word.path] = open_image(word.path, page=True)
+            if facing(word.path) in (2, 3, 4): raise ValueError('a page that its EXIF data turn or mirror, and nothing says which way up its words were measured: save it upright')
         except ValueError as e: pages[word.path] = e
     page, area = pages[word.path], word.area
     if isinstance(page, ValueError): raise page         # opened once, however many words it has
