@@ -158,7 +158,7 @@ def columns(
 ):
     "Columns [W/8, B, C], frames of the first stage [B, C', 1, W/4], and the mask of valid frames"
     whole, x = x.dtype == torch.uint8, x.to(self.stem[0].conv.weight.dtype)
-    x = (x.div(255) if whole else x).contiguous(memory_format=torch.channels_last)
+    x = (x.div(255) if whole else x).squeeze(1)[..., None].permute(0, 3, 1, 2)      # channels last: with one channel torch cannot tell, and would go on channel by channel, half as fast
     w = (widths + 7) // 8 * 8
     for s, conv in zip((2, 4), self.stem): x = conv(x, column_mask(w // s, x.shape[3] // 2))
     m = column_mask(w // 4, x.shape[3])
