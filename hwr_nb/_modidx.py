@@ -146,6 +146,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.data._unquoted': ('data.html#_unquoted', 'hwr_nb/data.py'),
                              'hwr_nb.data.collate': ('data.html#collate', 'hwr_nb/data.py'),
                              'hwr_nb.data.column_mask': ('data.html#column_mask', 'hwr_nb/data.py'),
+                             'hwr_nb.data.darkened': ('data.html#darkened', 'hwr_nb/data.py'),
                              'hwr_nb.data.find_images': ('data.html#find_images', 'hwr_nb/data.py'),
                              'hwr_nb.data.fits': ('data.html#fits', 'hwr_nb/data.py'),
                              'hwr_nb.data.framed': ('data.html#framed', 'hwr_nb/data.py'),

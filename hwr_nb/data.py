@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE',
-           'EVEN', 'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'ink_map',
-           'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label', 'read_labels', 'find_images',
-           'respelled', 'label_file', 'WordImages', 'padded', 'collate', 'fits', 'column_mask', 'BucketStream',
-           'hung_up', 'WordDL', 'word_dls']
+           'EVEN', 'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'darkened',
+           'ink_map', 'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label', 'read_labels',
+           'find_images', 'respelled', 'label_file', 'WordImages', 'padded', 'collate', 'fits', 'column_mask',
+           'BucketStream', 'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
 import csv, io, multiprocessing, os, sys, warnings
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -109,6 +110,13 @@ MARGIN = 2      # empty rows above and below the ink; twice as many columns at t
 WORK = 64       # crops higher than this are first scaled down to it
 MAX_WIDTH = 1024
 
+@cache
+def darkened(
+    full: int,      # level of full ink, 24..255
+) -> np.ndarray:    # uint8 [256], the ink of each level
+    "What is fainter than an eighth of full ink is paper, and from there on ink grows evenly"
+    return np.clip((np.arange(256) / full - .12) * (255 / .88), 0, 255).astype(np.uint8)
+
 def ink_map(
     im: Image.Image,    # 'L'
 ) -> np.ndarray:        # uint8 [h, w], 0 paper to 255 full ink
@@ -125,8 +133,7 @@ def ink_map(
     ink = ImageChops.subtract(paper, im)        # not below 0
     full = 255 - int(np.searchsorted(np.cumsum(ink.histogram()[::-1]), max(3, .02 * (w * h))))   # level reached by the darkest 2 %
     full = max(full, 24)
-    lut = np.clip((np.arange(256) / full - .12) * (255 / .88), 0, 255).astype(np.uint8)
-    return lut[np.asarray(ink)]
+    return cv2.LUT(np.asarray(ink), darkened(full))
 
 # %% ../nbs/04_data.ipynb #7e037477
 PACE = 12.5    # columns of an ink image per stroke that a row of the word crosses
@@ -137,7 +144,7 @@ def strokes(
 ) -> float:             # 0 or more; about 1.5 per letter
     "How many strokes a row of the word crosses: the mean of the four rows that cross most"
     m = a > 100
-    runs = np.count_nonzero(m[:, 1:] & ~m[:, :-1], 1) + m[:, 0]
+    runs = np.count_nonzero(m[:, 1:] > m[:, :-1], 1) + m[:, 0]
     return float(np.sort(runs)[-4:].mean())
 
 # %% ../nbs/04_data.ipynb #133cc28a
@@ -158,8 +165,8 @@ def ink_image(
     "The word in `src` as ink, cut tight, at a fixed height and an even pace"
     a = ink_map(open_image(src))
     h, w = a.shape
-    m = (a > 90)
-    ys, xs = np.flatnonzero(m.sum(1) > w * .004), np.flatnonzero(m.sum(0) > h * .02)
+    m = (a > 90).view(np.uint8)
+    ys, xs = (np.flatnonzero(cv2.reduce(m, k, cv2.REDUCE_SUM, dtype=cv2.CV_32S) > n) for k, n in ((1, w * .004), (0, h * .02)))
     if len(ys) and len(xs):
         t, b, l, r = ys[0], ys[-1] + 1, xs[0], xs[-1] + 1
         short = int(h * .2) - (b - t)
@@ -170,7 +177,7 @@ def ink_image(
     wide = lambda im, w: np.asarray(im.resize((int(min(max(1, round(w)), MAX_WIDTH - 4 * MARGIN)), inner), Image.Resampling.BILINEAR))
     im, w = Image.fromarray(a), w * inner / h
     a = wide(im, w)
-    even = float(np.clip(PACE * (strokes(a) + .5) / w, 1/3, 3)) ** EVEN if a.any() else 1.
+    even = min(max(PACE * (strokes(a) + .5) / w, 1/3), 3) ** EVEN if a.any() else 1.
     a = wide(im, w * even)
     return framed(a, MARGIN, 2 * MARGIN)
 
