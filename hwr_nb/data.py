@@ -453,7 +453,7 @@ def shuffled(self: BucketStream,
     for p in range(self.reuse):
         rng = np.random.default_rng((self.seed, c, p))
         by = np.exp(rng.uniform(-wider, wider, len(items)))
-        order = np.argsort(widths * by * rng.uniform(.85, 1.15, len(items)))
+        order = np.argsort(widths * by * rng.uniform(.95, 1.05, len(items)))
         for j in rng.permutation(self.chunk): yield self.batch_of([(stretched(items[k][0], by[k]), items[k][1]) for k in order[j * bs:(j + 1) * bs]])
 
 # %% ../nbs/04_data.ipynb #6b9a38bd

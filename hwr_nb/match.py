@@ -11,7 +11,7 @@ from collections import defaultdict
 import numpy as np
 import torch
 
-from .data import collate, ink_image
+from .data import STEP, collate, column_mask, ink_image
 from .fonts import FontBook
 from .model import in_batches, reading
 from .synth import WordSynth
@@ -27,8 +27,7 @@ def hand(
     with reading(net), torch.inference_mode():
         for g in in_batches(inks, 160_000):
             x, w, _ = collate([inks[i] for i in g])
-            col, _, m = net.columns(x.to(dev), w.to(dev))
-            m = m[:, ::2].T[..., None].float()
+            col, m = net.columns(x.to(dev), w.to(dev))[0], column_mask(w // STEP, x.shape[3] // STEP).T[..., None].float().to(dev)
             mean = (col * m).sum(0) / m.sum(0)
             sd = ((col ** 2 * m).sum(0) / m.sum(0) - mean ** 2).clamp(min=0).sqrt()
             for i, f in zip(g, torch.cat([mean, sd], 1).float().cpu()): out[i] = f
