@@ -143,6 +143,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.data._csv_lines': ('data.html#_csv_lines', 'hwr_nb/data.py'),
                              'hwr_nb.data._flat': ('data.html#_flat', 'hwr_nb/data.py'),
                              'hwr_nb.data._grey': ('data.html#_grey', 'hwr_nb/data.py'),
+                             'hwr_nb.data._sent': ('data.html#_sent', 'hwr_nb/data.py'),
                              'hwr_nb.data._unquoted': ('data.html#_unquoted', 'hwr_nb/data.py'),
                              'hwr_nb.data.collate': ('data.html#collate', 'hwr_nb/data.py'),
                              'hwr_nb.data.column_mask': ('data.html#column_mask', 'hwr_nb/data.py'),

@@ -463,13 +463,17 @@ def hung_up(_):
     sys.excepthook = lambda kind, e, tb: None if issubclass(kind, (ConnectionError, EOFError)) else usual(kind, e, tb)
 
 # %% ../nbs/04_data.ipynb #870aa955
+def _sent(batch):
+    "A batch on its way from the process that made it: as arrays, since for each tensor a connection would be opened"
+    return tuple(t.numpy() for t in batch)
+
 class WordDL(DataLoader):
     "Batches `(ink, widths, targets)` of a `BucketStream`, made in a process of their own where `workers` is 1 or more"
     def __init__(self,
         stream,     # `BucketStream`
         workers=0,  # processes that make batches; 0: this one
     ):
-        super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, worker_init_fn=hung_up, generator=torch.Generator())    # the global one stays for dropout
+        super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, worker_init_fn=hung_up, collate_fn=_sent if workers else None, generator=torch.Generator())    # the global one stays for dropout
         self.n_inp, self.charset, self.bs, self.n = 2, stream.charset, stream.bs, stream.n * stream.bs
         self._it, self._given, self.whole = None, [0], not stream.start     # what is being drawn, how many batches of it were given, whether the next epoch is a whole one
 
@@ -484,7 +488,7 @@ class WordDL(DataLoader):
     @staticmethod
     def _counted(batches, given):       # it knows nothing of the loader: a circle would keep processes that nobody needs
         try:
-            for b in batches: given[0] += 1; yield b
+            for b in batches: given[0] += 1; yield tuple(map(torch.as_tensor, b))
         except RuntimeError as e:
             if given[0] or multiprocessing.get_start_method() == 'fork': raise
             raise RuntimeError(f"{e} (In a script, what is below the imports must stand under if __name__ == '__main__': a process that draws words reads the script again.)") from None

@@ -51,9 +51,9 @@ class AugmentBatch(Callback):
     order = -5
     def __init__(self,
         aug=None,   # `BatchAugment`, or any function of (x, widths); None: nothing is changed
-    ): self.aug = aug or BatchAugment(0)
+    ): self.aug = aug
     def before_batch(self):
-        if self.training: x, w = self.xb; self.learn.xb = (self.aug(x, w), w)
+        if self.training and self.aug: x, w = self.xb; self.learn.xb = (self.aug(x, w), w)
 
 # %% ../nbs/08_learner.ipynb #ff03e10e
 class Bf16(Callback):
@@ -257,7 +257,8 @@ class TwoThreads(Callback):
         whole = self.recorder.train_metrics or any(hasattr(c, e) for c in self.learn.cbs if not isinstance(c, Bf16) for e in ('after_pred', 'after_loss', 'before_backward'))         # somebody wants to see the batch as one
         if whole or world() > 1 or not (self.on or self.on is None and n > 1 and torch.device(self.dls.device).type == 'cpu'): return
         self.twin = copy.deepcopy(self.learn.model).train()
-        for p, q in zip(self.learn.model.parameters(), self.twin.parameters()): q.data = p.data
+        self.pairs = list(zip(self.learn.model.parameters(), self.twin.parameters()))
+        for p, q in self.pairs: q.data = p.data
         self.pool = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(max(1, n // 2),))
 
     def half(self, net, k):
@@ -275,14 +276,14 @@ class TwoThreads(Callback):
         l.loss, at = sum(losses), torch.argsort(torch.arange(len(l.yb[0])) % 2, stable=True).argsort()        # the words in their order again
         l.pred = Seen(torch.cat(scores, 1)[:, at], torch.cat(lens)[at])
         l('after_pred'); l('after_loss'); l('before_backward')
-        both = [(p.grad, q.grad) for p, q in zip(*(n.parameters() for n in nets)) if q.grad is not None]
+        both = [(p.grad, q.grad) for p, q in self.pairs if q.grad is not None]
         if both: torch._foreach_add_(*map(list, zip(*both)))
-        self.twin.zero_grad(set_to_none=True)
+        for _, q in self.pairs: q.grad = None
         l._with_events(l._step, 'step', CancelStepException)
         l.opt.zero_grad()
 
     def after_fit(self):
-        if self.pool: self.pool.shutdown(); self.pool = self.twin = None; torch.set_num_threads(self.n)
+        if self.pool: self.pool.shutdown(); self.pool = self.twin = self.pairs = None; torch.set_num_threads(self.n)
 
 # %% ../nbs/08_learner.ipynb #dc3b9b0b
 class InStep(Callback):
