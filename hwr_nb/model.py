@@ -63,6 +63,7 @@ class Normed(torch.autograd.Function):
         g = torch.ops.aten.threshold_backward(g, seen, 0) if ctx.act else unpadded(g.clone(), seen)
         return *torch.ops.aten.native_batch_norm_backward(g, x, weight, None, None, mean, scale, True, ctx.eps, [True] * 3), g if ctx.plus else None, None, None, None
 
+# %% ../nbs/06_model.ipynb #1a969fee
 class ConvBN(nn.Module):
     "Convolution, batch normalization and ReLU; padded columns come out as zero"
     def __init__(self,
@@ -99,6 +100,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x, mask): return self.b(self.a(x, mask), mask, x)
 
+# %% ../nbs/06_model.ipynb #33f10bad
 class Stage(nn.ModuleList):
     "Residual blocks one after the other. All but the first begin as shortcuts alone, so they can be added to a trained network without harm"
     def __init__(self,

@@ -79,8 +79,8 @@ def read(words):
     rec.read(wi.files[:100])
     inks, _ = open_inks(wi.files)
     say('reading from memory, words/s', rates(n, lambda: rec.read_inks(inks)), threads=threads)
-    say('reading PNG files, words/s', rates(n, lambda: rec.read(wi, fast=True)), threads=threads, peak_mb=peak_mb(), looks=1)
-    say('the same, doubtful words looked at five times', rates(n, lambda: rec.read(wi)), threads=threads, looks=5)
+    for what, k, fast in (('reading PNG files, words/s', 5, True), ('the same, doubtful words looked at five times', 1, False)):
+        say(what, rates(k * n, lambda: rec.read(wi.files * k, fast=fast)), threads=threads, processes_that_open=max(1, threads // 2), files=k * n, peak_mb=peak_mb(), looks=1 if fast else 5)
     for fast in (True, False): say('latency of one crop, ms', [1000 * timed(lambda: [rec.read(f, fast=fast) for f in wi.files[:50]]) / 50 for _ in range(3)], threads=threads, looks=1 if fast else 5)
 
 def bf16(words):
@@ -108,7 +108,7 @@ def main():
     caps = torch.cpu.get_capabilities()
     lines = [json.dumps(dict(what='machine', cores=CORES, torch=torch.__version__, load=round(os.getloadavg()[0], 2), has=[k for k, v in caps.items() if v is True and k.startswith(('avx', 'amx'))]))]
     print(lines[0], flush=True)
-    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('peak', CORES, [], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, [], CORES), ('bf16', CORES, [], 1), ('start', CORES, [], 1)]
+    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('peak', CORES, [], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, ['lafhterlearn-read', 'rapidocr-read'], CORES), ('bf16', CORES, [], 1), ('start', CORES, [], 1)]
     with tempfile.TemporaryDirectory() as d:
         synth_folder(Path(d)/'words', 1000, seed=8, workers=CORES)
         for what, omp, peers, n in jobs:

@@ -3,7 +3,7 @@
     python scripts/bench_peers.py WHAT WORDS FONTS      # WHAT: lafhterlearn-synth, lafhterlearn-train, lafhterlearn-read, trdg-synth, rapidocr-read
 
 WORDS is a folder of word crops with labels.tsv (`hwr-synth --out`), FONTS a folder of .ttf and .otf files. In an environment of its own:
-`pip install torch torchvision pillow numpy scipy nltk h5py opencv-python-headless tqdm` then `pip install --no-deps lafhterlearn==0.7.1 torchmetrics==0.11.4 lightning-utilities trdg==1.8.0 rapidocr==3.10.0`
+`pip install torch torchvision pillow numpy scipy nltk h5py opencv-python-headless tqdm "setuptools<81"` then `pip install --no-deps lafhterlearn==0.7.1 torchmetrics==0.11.4 lightning-utilities trdg==1.8.0 rapidocr==3.10.0`
 and what rapidocr asks for (onnxruntime among it). Patched is only what present libraries force: `ImageFont.FreeTypeFont.getsize`, gone from Pillow, is given back to trdg. Batch sizes and options are the tools' defaults.
 """
 import contextlib, io, json, os, random, statistics, sys, tempfile, time, warnings
