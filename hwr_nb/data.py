@@ -124,11 +124,11 @@ def ink_map(
     w, h = im.size
     if h > WORK: im = im.resize((max(1, round(w * WORK / h)), WORK), Image.Resampling.BOX)
     w, h = im.size
-    small = im.resize((max(1, w // 4), max(1, h // 4)), Image.Resampling.BOX)
-    s = np.sort(np.asarray(small), None)
+    small = np.asarray(im.resize((max(1, w // 4), max(1, h // 4)), Image.Resampling.BOX))
+    s = np.sort(small, None)
     lo, mid, hi = (int(s[int(q * (len(s) - 1))]) for q in (.01, .5, .99))
-    if mid < 150 and hi - mid > max(30, 2 * (mid - lo)): im, small = ImageOps.invert(im), ImageOps.invert(small)
-    brightest = cv2.dilate(np.asarray(small), np.ones((5, 5), np.uint8))       # in each square of five by five; `MaxFilter` takes six times as long
+    if mid < 150 and hi - mid > max(30, 2 * (mid - lo)): im, small = ImageOps.invert(im), 255 - small
+    brightest = cv2.dilate(small, np.ones((5, 5), np.uint8))       # in each square of five by five; `MaxFilter` takes six times as long
     paper = Image.fromarray(brightest).filter(ImageFilter.BoxBlur(2)).resize((w, h), Image.Resampling.BILINEAR)
     ink = ImageChops.subtract(paper, im)        # not below 0
     full = 255 - int(np.searchsorted(np.cumsum(ink.histogram()[::-1]), max(3, .02 * (w * h))))   # level reached by the darkest 2 %

@@ -101,7 +101,7 @@ def read_iter(
     items,              # as `read`
     lexicon=None,       # as `read`
     fast=False,         # as `read`
-    block=512,          # crops that are opened at a time
+    block=1024,         # crops that are opened at a time
 ):
     "As `read`, but one `Reading` after the other, with bounded memory"
     items = as_items(items)
