@@ -25,9 +25,9 @@ def synth(words):
     say('width over height of an ink image, mean', [statistics.mean(ink_image(a).shape[1] / 32 for a, _ in some)])
     for k in (1, CORES):
         with tempfile.TemporaryDirectory() as d:
-            full = [timed(lambda: synth_folder(Path(d)/f'{k}-{r}', 2000, workers=k)) for r in range(3)]
+            full = [timed(lambda: synth_folder(Path(d)/f'{k}-{r}', 4500, workers=k)) for r in range(3)]
             less = [timed(lambda: synth_folder(Path(d)/f'{k}-{r}-', 500, workers=k)) for r in range(3)]
-        say('synthesis to PNG files, images/s, without the start', [1500 / (a - b) for a, b in zip(full, less)], workers=k)
+        say('synthesis to PNG files, images/s, without the start', [4000 / (a - b) for a, b in zip(full, less)], workers=k)
 
 def peak(words):
     import torch
