@@ -84,7 +84,7 @@ class ConvBN(nn.Module):
         plus=None,  # what is added before the ReLU, zero in padded columns; with it there is a ReLU
     ):
         x, act = self.conv(x), self.act or plus is not None
-        if self.bn.training: return Normed.apply(x, self.bn.weight, self.bn.bias, plus, self.bn, mask, act)
+        if self.bn.training and type(self.bn) is nn.BatchNorm2d: return Normed.apply(x, self.bn.weight, self.bn.bias, plus, self.bn, mask, act)
         x = unpadded(self.bn(x), mask)
         if plus is not None: x = x.add_(plus)
         return x.relu_() if act else x
@@ -322,11 +322,11 @@ def fused(
     dtype=torch.float32,    # of its numbers
 ):                          # `HTRNet` without a speller
     "A copy that only reads: what batch normalization does to each channel is put into the weights of the convolution before it, and all numbers have one type"
-    with torch.device('meta'): out = type(net)(**net.args | dict(speller=None)).eval()     # fusing asks for that
+    with torch.device('meta'): out = type(net)(**net.args | dict(speller=None)).eval()
     out.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith('speller.')}, assign=True)
     for c in out.modules():
         if isinstance(c, ConvBN): c.conv, c.bn = nn.utils.fuse_conv_bn_eval(c.conv, c.bn), nn.Identity()
-    return out.eval().requires_grad_(False).to(dtype)
+    return out.requires_grad_(False).to(dtype)
 
 _forms, _one = WeakKeyDictionary(), threading.Lock()
 
