@@ -328,24 +328,26 @@ def fused(
         if isinstance(c, ConvBN): c.conv, c.bn = nn.utils.fuse_conv_bn_eval(c.conv, c.bn), nn.Identity()
     return out.requires_grad_(False).to(dtype)
 
-_forms, _one = WeakKeyDictionary(), threading.Lock()
+_forms, _in_use, _one = WeakKeyDictionary(), WeakKeyDictionary(), threading.Lock()
 
 def to_read(
     net,        # `HTRNet`
     dtype,      # torch.bfloat16 or float32, of its weights
 ):              # a network on the same device
-    "`fused(net, dtype)`, made once until a weight changes"
+    "`fused(net, dtype)`, made once until a weight changes; while somebody is `reading`, that is asked once"
+    if dtype in (form := _in_use.get(net, {})): return form[dtype]
     ts = [*net.parameters(), *net.buffers()]
     spots = torch.stack([t.sum().float() if t.ndim == 1 else t.reshape(-1)[t.numel() // 2].float() for t in ts]).tolist()       # what is written through `.data` is not counted as a version
     key = dtype, *spots, *((t.data_ptr(), 0 if t.is_inference() else t._version) for t in ts)
     with _one:
         if net not in _forms or _forms[net][0] != key: _forms[net] = key, fused(net, dtype)
+        _in_use.get(net, {})[dtype] = _forms[net][1]
         return _forms[net][1]
 
 @patch
 def train(self: HTRNet, mode=True):
     "As any module; and who trains on will read with other weights, even if an optimizer changes them behind torch's back"
-    if mode: _forms.pop(self, None)
+    if mode: _forms.pop(self, None), _in_use.pop(self, None)
     return nn.Module.train(self, mode)
 
 # %% ../nbs/06_model.ipynb #50e13e00
@@ -353,11 +355,13 @@ def train(self: HTRNet, mode=True):
 def reading(
     net,    # `HTRNet`
 ):          # it, without dropout and with the averages of batch normalization
-    "The network as it reads, within a `with` block; one that is being trained goes on with that after it"
-    was = net.training
+    "The network as it reads, within a `with` block in which its weights stay as they are; one that is being trained goes on with that after it"
+    was, mine = net.training, _in_use.setdefault(net, form := {}) is form
     net.eval()
     try: yield net
-    finally: net.train(was)
+    finally:
+        if mine: _in_use.pop(net, None)
+        net.train(was)
 
 # %% ../nbs/06_model.ipynb #99735c64
 def fit_of(
