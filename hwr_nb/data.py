@@ -10,7 +10,7 @@ __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES'
            'BucketStream', 'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
-import csv, io, multiprocessing, os, sys, warnings
+import csv, io, multiprocessing, os, sys, threading, time, warnings
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -461,6 +461,11 @@ def hung_up(_):
     "In a process that draws: a reader that has hung up, as one does that is stopped, is no error to print"
     usual = sys.excepthook
     sys.excepthook = lambda kind, e, tb: None if issubclass(kind, (ConnectionError, EOFError)) else usual(kind, e, tb)
+    reader = os.getppid()
+    def watch():
+        while os.getppid() == reader: time.sleep(1)
+        os._exit(1)         # a killed reader takes nothing more, and who writes to it would wait for ever
+    threading.Thread(target=watch, daemon=True).start()
 
 # %% ../nbs/04_data.ipynb #870aa955
 def _sent(batch):
