@@ -313,6 +313,7 @@ def in_step(
     try: from accelerate import DistributedDataParallelKwargs
     except ImportError: raise ValueError("Several processes train together through accelerate, which is missing here: pip install 'accelerate>=1.0,<2'.") from None
     others(); import fastai.distributed         # gives `Learner` its `distrib_ctx`
+    warnings.filterwarnings('ignore', 'Grad strides do not match')      # weights of one channel, whose order is ambiguous: copied, which costs nothing to speak of
     with learn.distrib_ctx(sync_bn=False, cpu=next(learn.model.parameters()).device.type == 'cpu', kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]):
         learn.distributed_trainer._wrap_dl = lambda dl: dl
         try:
