@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 from fastcore.basics import patch
-from PIL import Image, ImageChops, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .text import Charset, by_spreadsheet, inked, nfc, unquoted
@@ -49,7 +49,7 @@ def open_image(
     def no(why): raise _Unfit(f'{src}: {why}') from None
     most, fix = (PAGE_PIXELS, 'page; scale it down') if page else (MAX_PIXELS, 'word; cut words out of pages first')
     try:
-        if os.path.exists(src) and not os.path.isfile(src): no('is a folder, a pipe or a device, not a file; take it away.')      # to open a pipe is to wait for whoever writes to it
+        if not os.path.isfile(src) and os.path.exists(src): no('is a folder, a pipe or a device, not a file; take it away.')      # to open a pipe is to wait for whoever writes to it
         with open(src, 'rb') as f, Image.open(f, formats=FORMATS) as im:     # by name, Pillow 12 and 13 map an uncompressed TIFF into memory, and garble it where it is to be turned
             if not one_picture(im): no('holds more than one picture where one belongs; save each as a file of its own.')
             w, h = im.size
@@ -83,7 +83,7 @@ def _grey(im):
     if 'transparency' in im.info or im.mode in ('RGBA', 'LA', 'PA'):
         cover, im = (a := im.convert('RGBA')).getchannel('A'), Image.alpha_composite(Image.new('RGBA', im.size, 'white'), a)
         if _flat(im.convert('L')) and not _flat(cover): return ImageOps.invert(cover)       # white ink on nothing
-    return im.getchannel('L') if im.mode == 'LAB' else im.convert('L')
+    return im if im.mode == 'L' else im.getchannel('L') if im.mode == 'LAB' else im.convert('L')
 def _flat(im): lo, hi = im.getextrema(); return hi - lo < 8
 
 # %% ../nbs/04_data.ipynb #9f0488f7
@@ -123,17 +123,17 @@ def ink_map(
     "Ink at each pixel, independent of the tone of paper and pen"
     w, h = im.size
     if h > WORK: im = im.resize((max(1, round(w * WORK / h)), WORK), Image.Resampling.BOX)
-    w, h = im.size
-    small = np.asarray(im.resize((max(1, w // 4), max(1, h // 4)), Image.Resampling.BOX))
+    a = np.asarray(im)
+    h, w = a.shape
+    small = cv2.resize(a, (max(1, w // 4), max(1, h // 4)), interpolation=cv2.INTER_AREA)
     s = np.sort(small, None)
     lo, mid, hi = (int(s[int(q * (len(s) - 1))]) for q in (.01, .5, .99))
-    if mid < 150 and hi - mid > max(30, 2 * (mid - lo)): im, small = ImageOps.invert(im), 255 - small
-    brightest = cv2.dilate(small, np.ones((5, 5), np.uint8))       # in each square of five by five; `MaxFilter` takes six times as long
-    paper = Image.fromarray(brightest).filter(ImageFilter.BoxBlur(2)).resize((w, h), Image.Resampling.BILINEAR)
-    ink = ImageChops.subtract(paper, im)        # not below 0
-    full = 255 - int(np.searchsorted(np.cumsum(ink.histogram()[::-1]), max(3, .02 * (w * h))))   # level reached by the darkest 2 %
-    full = max(full, 24)
-    return cv2.LUT(np.asarray(ink), darkened(full))
+    if mid < 150 and hi - mid > max(30, 2 * (mid - lo)): a, small = 255 - a, 255 - small
+    brightest = cv2.dilate(small, np.ones((5, 5), np.uint8))       # in each square of five by five
+    paper = cv2.resize(cv2.blur(brightest, (5, 5), borderType=cv2.BORDER_REPLICATE), (w, h), interpolation=cv2.INTER_LINEAR)
+    ink = cv2.subtract(paper, a)                # not below 0
+    full = 255 - int(np.searchsorted(np.cumsum(cv2.calcHist([ink], [0], None, [256], [0, 256])[::-1]), max(3, .02 * (w * h))))   # level reached by the darkest 2 %
+    return cv2.LUT(ink, darkened(max(full, 24)))
 
 # %% ../nbs/04_data.ipynb #7e037477
 PACE = 12.5    # columns of an ink image per stroke that a row of the word crosses
@@ -143,8 +143,9 @@ def strokes(
     a: np.ndarray,      # uint8 [h, w] ink
 ) -> float:             # 0 or more; about 1.5 per letter
     "How many strokes a row of the word crosses: the mean of the four rows that cross most"
-    m = a > 100
-    runs = np.count_nonzero(m[:, 1:] > m[:, :-1], 1) + m[:, 0]
+    m = (a > 100).view(np.uint8)
+    begun = cv2.subtract(m[:, 1:], m[:, :-1])       # 1 where ink begins, never below 0
+    runs = cv2.reduce(begun, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0] + m[:, 0]
     return float(np.sort(runs)[-4:].mean())
 
 # %% ../nbs/04_data.ipynb #133cc28a
@@ -174,12 +175,11 @@ def ink_image(
         a = a[max(0, t-1):b+1, max(0, l-1):r+1]
     h, w = a.shape
     inner = height - 2 * MARGIN
-    wide = lambda im, w: np.asarray(im.resize((int(min(max(1, round(w)), MAX_WIDTH - 4 * MARGIN)), inner), Image.Resampling.BILINEAR))
-    im, w = Image.fromarray(a), w * inner / h
-    a = wide(im, w)
+    im, w = Image.fromarray(a).resize((w, inner), Image.Resampling.BILINEAR), w * inner / h        # the rows once, for both widths
+    wide = lambda w: np.asarray(im.resize((int(min(max(1, round(w)), MAX_WIDTH - 4 * MARGIN)), inner), Image.Resampling.BILINEAR))
+    a = wide(w)
     even = min(max(PACE * (strokes(a) + .5) / w, 1/3), 3) ** EVEN if a.any() else 1.
-    a = wide(im, w * even)
-    return framed(a, MARGIN, 2 * MARGIN)
+    return framed(wide(w * even), MARGIN, 2 * MARGIN)
 
 # %% ../nbs/04_data.ipynb #590e5964
 def normalization(
