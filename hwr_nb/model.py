@@ -12,7 +12,7 @@ __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'ALONE', 'SURE', 'TRUSTS', 'FORMAT
            'NoStart', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
-import hashlib, json, math, threading, warnings
+import copy, hashlib, json, math, threading, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,7 +143,9 @@ class BiLSTM(nn.Module):
         self.fwd, self.bwd = nn.LSTM(ni, nh), nn.LSTM(ni, nh)
 
     def forward(self, x, lens):
-        return torch.cat([self.fwd(x)[0], flip_within(self.bwd(flip_within(x, lens))[0], lens)], 2)
+        B = x.shape[1]
+        if more := -B % 8 * (B > 48): x, lens = F.pad(x, (0, 0, 0, more)), F.pad(lens, (0, more))      # oneDNN takes four times as long for 59 words as for 60
+        return torch.cat([self.fwd(x)[0], flip_within(self.bwd(flip_within(x, lens))[0], lens)], 2)[:, :B]
 
 # %% ../nbs/06_model.ipynb #eb064974
 MOST = 4096     # classes, and whatever else of a network is counted
@@ -320,13 +322,16 @@ def bf16_pays(
 def fused(
     net,                    # `HTRNet`
     dtype=torch.float32,    # of its numbers
-):                          # `HTRNet` without a speller
-    "A copy that only reads: what batch normalization does to each channel is put into the weights of the convolution before it, and all numbers have one type"
+):                          # `HTRNet`
+    "A copy that only reads: what batch normalization does to each channel is put into the weights of the convolution before it, and all numbers but the speller's `trust` have one type"
     with torch.device('meta'): out = type(net)(**net.args | dict(speller=None)).eval()
     out.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith('speller.')}, assign=True)
     for c in out.modules():
         if isinstance(c, ConvBN): c.conv, c.bn = nn.utils.fuse_conv_bn_eval(c.conv, c.bn), nn.Identity()
-    return out.requires_grad_(False).to(dtype)
+    out.speller = copy.deepcopy(net.speller)
+    out.requires_grad_(False).to(dtype)
+    if out.speller: out.speller.trust = net.speller.trust
+    return out
 
 _forms, _in_use, _one = WeakKeyDictionary(), WeakKeyDictionary(), threading.Lock()
 
@@ -403,7 +408,7 @@ def scores_of(
     dev = next(net.parameters()).device
     half = bf16_pays(dev) if bf16 is None else bf16
     form = to_read(net, torch.bfloat16 if half else torch.float32) if isinstance(net, HTRNet) else net
-    return Seen(*form(x.to(dev), w.to(dev))[:2], getattr(net, 'speller', None))
+    return Seen(*form(x.to(dev), w.to(dev))[:3])
 
 # %% ../nbs/06_model.ipynb #cf772932
 LOOKS = ((1., 0., 0), (1.15, -.25, -2), (1.15, .2, 2), (1., -.25, 2), (1., .2, -2))      # how a doubtful crop is looked at: width as a factor, lean to the right per unit of height, pixels upwards
@@ -501,7 +506,7 @@ def in_batches(
     order, k = np.argsort([a.shape[1] for a in inks], kind='stable'), 0
     while k < len(order):
         n = max(1, min(len(order) - k, 256))
-        while n > 1 and n * inks[order[k + n - 1]].shape[1] > area // 8: n -= max(1, n // 8)
+        while n > 1 and n * inks[order[k + n - 1]].shape[1] > area // 8: n = (n - 1) // 8 * 8 or n - 1        # eights go well through matrix units
         yield order[k:k + n]; k += n
 
 def views(

@@ -2,7 +2,7 @@
 
     python scripts/bench.py [--peer PYTHON --fonts DIR] [--out FILE.json] [WHAT...]
 
-Run it on a quiet machine. WHAT is any of synth, peak, train, read, bf16, start (all without it). With `--peer`, an interpreter that has the packages named in bench_peers.py, their tools are measured in the same run on the same words,
+Run it on a quiet machine. WHAT is any of synth, peak, lstm, train, read, bf16, start (all without it). With `--peer`, an interpreter that has the packages named in bench_peers.py, their tools are measured in the same run on the same words,
 with the .ttf and .otf files in DIR. Every figure is taken in a process of its own.
 """
 import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time
@@ -35,6 +35,14 @@ def peak(words):
         a, b = torch.randn(2, 2048, 2048).to(getattr(torch, name))
         a @ b
         say(f'matrix product in {name}, billion floating-point operations/s', rates(2 * 2048**3 * 4 / 1e9, lambda: [a @ b for _ in range(4)], 5), threads=torch.get_num_threads())
+
+def lstm(words):
+    import torch
+    from hwr_nb.model import bf16_pays
+    net, reps = torch.nn.LSTM(400, 200).to(torch.bfloat16 if bf16_pays() else torch.float32), 20
+    for n in (56, 58, 59, 60, 64):
+        x = torch.randn(17, n, 400).to(net.weight_hh_l0.dtype)
+        with torch.inference_mode(): net(x); say('LSTM of 17 steps, microseconds per word', [1e6 * timed(lambda: [net(x) for _ in range(reps)]) / reps / n for _ in range(3)], words=n, threads=torch.get_num_threads())
 
 def train(words):
     import torch
@@ -108,7 +116,7 @@ def main():
     caps = torch.cpu.get_capabilities()
     lines = [json.dumps(dict(what='machine', cores=CORES, torch=torch.__version__, load=round(os.getloadavg()[0], 2), has=[k for k, v in caps.items() if v is True and k.startswith(('avx', 'amx'))]))]
     print(lines[0], flush=True)
-    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('peak', CORES, [], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, ['lafhterlearn-read', 'rapidocr-read'], CORES), ('bf16', CORES, [], 1), ('start', CORES, [], 1)]
+    jobs = [('synth', 1, ['lafhterlearn-synth', 'trdg-synth'], 1), ('peak', CORES, [], 1), ('lstm', 1, [], 1), ('train', CORES, ['lafhterlearn-train'], CORES), ('read', 1, ['lafhterlearn-read', 'rapidocr-read'], 1), ('read', CORES, ['lafhterlearn-read', 'rapidocr-read'], CORES), ('bf16', CORES, [], 1), ('start', CORES, [], 1)]
     with tempfile.TemporaryDirectory() as d:
         synth_folder(Path(d)/'words', 1000, seed=8, workers=CORES)
         for what, omp, peers, n in jobs:
