@@ -141,6 +141,7 @@ def _free(out, state, resume):
         if out.exists(): raise ValueError(f'{out} is there already and will not be overwritten; name another file or move it away.')
         if resume and not state.exists(): raise ValueError(f'{state} is not there, so there is nothing to resume; leave resume out to begin.')
         if state.exists() and not resume: raise ValueError(f'{state} holds an unfinished run; resume it, or delete that file to begin anew.')
+        if not resume and (run_dir(out)/'report.json').exists(): raise ValueError(f'{run_dir(out)} holds the records of a finished run and will not be overwritten; move them to its model, or name another file.')
         if (r := run_dir(out)).exists() and not (r.is_dir() and os.access(r, os.W_OK | os.X_OK)): raise ValueError(f'{r} is not a folder one may write to, and the records of the run go there; move it away or name another file.')
         for p in (out, state):                      # what a killed run was writing
             for half in out.parent.glob(f'.{glob.escape(p.name)}.*.tmp'): half.unlink(missing_ok=True)
