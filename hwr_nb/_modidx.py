@@ -827,6 +827,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'hwr_nb.text.Charset.load': ('text.html#charset.load', 'hwr_nb/text.py'),
                              'hwr_nb.text.Charset.named': ('text.html#charset.named', 'hwr_nb/text.py'),
                              'hwr_nb.text.Charset.outside': ('text.html#charset.outside', 'hwr_nb/text.py'),
+                             'hwr_nb.text.Charset.to_the_right': ('text.html#charset.to_the_right', 'hwr_nb/text.py'),
                              'hwr_nb.text._charset_file': ('text.html#_charset_file', 'hwr_nb/text.py'),
                              'hwr_nb.text._seen': ('text.html#_seen', 'hwr_nb/text.py'),
                              'hwr_nb.text.as_cells': ('text.html#as_cells', 'hwr_nb/text.py'),

@@ -29,19 +29,20 @@ def bend(
     slant=0.,            # the same of the shear, shift per unit of height
 ) -> Tensor:            # float [B, 1, H, W]
     "Shear, turn, stretch, shift and warp each word of a batch in its own way"
-    B, _, H, W = x.shape
-    u = lambda s: (torch.rand(B, 1, 1, device=x.device) * 2 - 1) * s
-    ys = torch.arange(H, device=x.device, dtype=x.dtype)[None, :, None] - (H - 1) / 2
-    xs = torch.arange(W, device=x.device, dtype=x.dtype)[None, None, :] - (widths[:, None, None] - 1) / 2
-    slope = u(turn) * (5 / (turn * widths[:, None, None].clamp(min=1))).clamp(max=1) if turn else 0.       # the ends go up or down by 2.5 pixels at most
-    field = torch.randn(B, 2, max(2, H // 8), max(2, W // 8), device=x.device)
+    (B, _, H, W), like = x.shape, dict(device=x.device, dtype=x.dtype)
+    wide = widths[:, None, None].to(x.dtype)
+    u = lambda s: (torch.rand(B, 1, 1, **like) * 2 - 1) * s
+    ys = torch.arange(H, **like)[None, :, None] - (H - 1) / 2
+    xs = torch.arange(W, **like)[None, None, :] - (wide - 1) / 2
+    slope = u(turn) * (5 / (turn * wide.clamp(min=1))).clamp(max=1) if turn else 0.       # the ends go up or down by 2.5 pixels at most
+    field = torch.randn(B, 2, max(2, H // 8), max(2, W // 8), **like)
     field = F.interpolate(field, (H, W), mode='bilinear', align_corners=True) * (elastic * 1.5)
-    amount = torch.tensor([[rhythm], [wander], [swell], [slant]], device=x.device) * 1.2
-    line = torch.randn(B, 4, max(2, W // 16 + 1), device=x.device) * torch.rand(B, 4, 1, device=x.device) * amount
+    amount = torch.tensor([[rhythm], [wander], [swell], [slant]], **like) * 1.2
+    line = torch.randn(B, 4, max(2, W // 16 + 1), **like) * torch.rand(B, 4, 1, **like) * amount
     line = F.interpolate(line, W, mode='linear', align_corners=True)[:, :, None]
     gx = xs + ys * (u(shear) + line[:, 3]) + u(shift) + field[:, 0] + line[:, 0]
     gy = ys * (1 + u(scale) + line[:, 2]) + xs * slope + u(shift) + field[:, 1] + line[:, 1]
-    gx = (gx + (widths[:, None, None] - 1) / 2) * (2 / max(W - 1, 1)) - 1
+    gx = (gx + (wide - 1) / 2) * (2 / max(W - 1, 1)) - 1
     gy = gy * (2 / (H - 1))
     return F.grid_sample(x, torch.stack([gx, gy], 3), mode='bilinear', align_corners=True)
 
@@ -66,9 +67,9 @@ def pens(
     amount=1.,      # 0 changes nothing; 1: up to a pixel broader or finer, up to a full 3 x 3 blur
 ) -> Tensor:        # float [B, 1, H, W]
     "Broader, finer or softer strokes, differing from word to word"
-    B = len(x)
-    r = torch.rand(2, B, 1, 1, 1, device=x.device) * amount
-    kind = torch.rand(B, 1, 1, 1, device=x.device)
+    B, like = len(x), dict(device=x.device, dtype=x.dtype)
+    r = torch.rand(2, B, 1, 1, 1, **like) * amount
+    kind = torch.rand(B, 1, 1, 1, **like)
     big, small, soft = broadest(x), 1 - broadest(1 - x), softened(x)
     x = torch.where(kind < .35, torch.lerp(x, big, r[0]), torch.where(kind < .6, torch.lerp(x, small, r[0] * .5), x))
     return torch.where(kind > .75, torch.lerp(x, soft, r[1]), x)
@@ -84,10 +85,10 @@ def inks(
 ) -> Tensor:        # float [B, 1, H, W]
     "Paler, fading, grainy ink with pieces missing"
     B, _, H, W = x.shape
-    dev = x.device
-    a, b = (1 - torch.rand(2, B, 1, 1, 1, device=dev) * pale)
-    x = x * torch.lerp(a, b, torch.linspace(0, 1, W, device=dev))
-    x = (x + torch.randn_like(x) * (torch.rand(B, 1, 1, 1, device=dev) * grain)).clamp(0, 1)
+    dev, like = x.device, dict(device=x.device, dtype=x.dtype)
+    a, b = (1 - torch.rand(2, B, 1, 1, 1, **like) * pale)
+    x = x * torch.lerp(a, b, torch.linspace(0, 1, W, **like))
+    x = (x + torch.randn_like(x) * (torch.rand(B, 1, 1, 1, **like) * grain)).clamp(0, 1)
     ys, xs = torch.arange(H, device=dev)[None, :, None], torch.arange(W, device=dev)[None, None]
     for _ in range(patches):
         cy, cx = torch.rand(B, 1, 1, device=dev) * H, torch.rand(B, 1, 1, device=dev) * widths[:, None, None]
@@ -109,7 +110,7 @@ class BatchAugment:
         x: Tensor,          # uint8 0..255 or float 0..1 [B, 1, H, W] ink
         widths: Tensor,     # int [B] pixels
     ) -> Tensor:            # float32 [B, 1, H, W], 0 right of each word
-        x = x.float() / 255 if x.dtype == torch.uint8 else x
+        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
         s = self.strength
         if s <= 0: return x
         x = bend(x, widths, shear=.2*s, turn=.03*s, scale=.12*s, shift=1.5*s, elastic=1.2*s, rhythm=3*s, wander=1.2*s, swell=.12*s, slant=.15*s)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE',
            'EVEN', 'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'darkened',
-           'ink_map', 'strokes', 'framed', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label', 'read_labels',
+           'ink_map', 'framed', 'strokes', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label', 'read_labels',
            'find_images', 'respelled', 'label_file', 'WordImages', 'padded', 'collate', 'fits', 'column_mask',
            'BucketStream', 'hung_up', 'WordDL', 'word_dls']
 
@@ -139,16 +139,6 @@ def ink_map(
 PACE = 12.5    # columns of an ink image per stroke that a row of the word crosses
 EVEN = .75      # how much of the difference is evened out: 0 nothing, 1 all
 
-def strokes(
-    a: np.ndarray,      # uint8 [h, w] ink
-) -> float:             # 0 or more; about 1.5 per letter
-    "How many strokes a row of the word crosses: the mean of the four rows that cross most"
-    m = (a > 100).view(np.uint8)
-    begun = cv2.subtract(m[:, 1:], m[:, :-1])       # 1 where ink begins, never below 0
-    runs = cv2.reduce(begun, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0] + m[:, 0]
-    return float(np.sort(runs)[-4:].mean())
-
-# %% ../nbs/04_data.ipynb #133cc28a
 def framed(
     a,          # uint8 [h, w]
     rows: int,  # above and below
@@ -159,6 +149,16 @@ def framed(
     out[rows:rows + a.shape[0], cols:cols + a.shape[1]] = a
     return out
 
+def strokes(
+    a: np.ndarray,      # uint8 [h, w] ink
+) -> float:             # 0 or more; about 1.5 per letter
+    "How many strokes a row of the word crosses: the mean of the four rows that cross most"
+    m = framed((a > 100).view(np.uint8), 0, 1)
+    begun = cv2.subtract(m[:, 1:], m[:, :-1])       # 1 where ink begins, never below 0
+    runs = cv2.reduce(begun, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+    return float(np.sort(runs)[-4:].mean())
+
+# %% ../nbs/04_data.ipynb #133cc28a
 def ink_image(
     src,                # path, Pillow image or uint8 array, as for `open_image`
     height=HEIGHT,      # rows of the result
@@ -538,10 +538,11 @@ def word_dls(
     share=(0, 1),       # (k, n): training words of the k-th of n processes; the first of them measures
     stretch=STRETCH,    # largest change of the width of training words, as a share
 ):                      # fastai `DataLoaders`
-    "Width-bucketed loaders of word images for a fastai `Learner`. Raises `ValueError` for a folder without labels, or labels outside the charset"
+    "Width-bucketed loaders of word images for a fastai `Learner`. Raises `ValueError` for a folder without labels, labels outside the charset, or letters that are written from right to left"
     from fastai.data.core import DataLoaders
     train, valid = (WordImages(d) if isinstance(d, (str, Path)) else d for d in (train, valid))
     charset = Charset.load(charset or getattr(train, 'charset', None) or 'en')
+    charset.to_the_right()
     for d in (train, valid):
         if not isinstance(d, WordImages): continue
         if d.texts is None: raise ValueError(f'{d.folder or "The files given"}: no labels.tsv there, and nothing to learn from or measure with; see `selftrain` for unlabeled images.')

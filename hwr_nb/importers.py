@@ -360,7 +360,9 @@ def facing(
     path,   # of an image
 ) -> int:   # 1 upright, 2 to 4 mirrored or upside down, 5 to 8 lying on a side, as EXIF data say
     "How a camera was held"
-    with Image.open(path) as im: return im.getexif().get(274, 1)
+    try:
+        with Image.open(path) as im: return im.getexif().get(274, 1)
+    except Exception: return 1      # damaged EXIF data; a picture that cannot be opened is said elsewhere
 
 def unfit(
     found,  # `Word`s of one XML file; changed

@@ -12,7 +12,7 @@ __all__ = ['MOST', 'LOOKS', 'BOTH', 'RIVALS', 'ALONE', 'SURE', 'TRUSTS', 'FORMAT
            'NoStart', 'load_model']
 
 # %% ../nbs/06_model.ipynb #65a3d301
-import copy, hashlib, json, math, threading, warnings
+import copy, hashlib, json, math, os, threading, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +34,8 @@ from .corpus import atomic_write
 from .data import collate, column_mask, framed, normalization, padded, stretched
 from .spell import EACH, LONGEST, Speller, spell, told
 from .text import Charset
+
+if hasattr(os, 'register_at_fork'): os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))      # a forked process has no other threads, and OpenMP would wait for them for ever
 
 # %% ../nbs/06_model.ipynb #c1633f1a
 def unpadded(

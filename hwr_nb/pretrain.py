@@ -8,7 +8,7 @@ __all__ = ['HELD_OUT', 'ROOM', 'LESSON', 'AUGMENT', 'training_fonts', 'word_sour
            'first_weights', 'fit_until', 'distorted', 'set_trust', 'held_out', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
-import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, re, shlex, shutil, signal, sys, threading, zipfile, time, unicodedata, warnings
+import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, re, shlex, shutil, signal, sys, threading, zipfile, time, warnings
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
@@ -343,8 +343,7 @@ def pretrain(
     charset, device, say = Charset.load(charset), pick_device(device), first_only(say)
     if not (lr > 0 and reuse >= 1 and 0 <= seed < 1 << 32 and reuse % 1 == seed % 1 == 0): raise ValueError(f'lr must be above 0, reuse a whole number from 1 and seed one from 0 to 4,294,967,295, not {lr}, {reuse} and {seed}.')
     if len(charset) >= MOST: raise ValueError(f'The charset {charset.name!r} has {len(charset)} characters, a model can have {MOST - 1}; leave the rarest out.')
-    if left := [c for c in charset.chars if unicodedata.bidirectional(c[0]) in ('R', 'AL')]:
-        raise ValueError(f'The charset {charset.name!r} has letters that are written from right to left ({" ".join(left[:8])}), and words are read from left to right here: leave these out.')
+    charset.to_the_right()
     from hwr_nb.recognize import model_path
     init = init and model_path(init)
     with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):       # what the user draws next is as it was

@@ -412,8 +412,9 @@ def before_train(self: PseudoLabels):
     self.saved = dict(round=self.round, rows=list(self.rows), best=self.best, base=self.base, top=self.top, reserve=self.reserve, turns=self.turns)
     self.look()
     self.saved |= dict(rows=list(self.rows), best=self.best, base=self.base, top=self.top)      # what was judged stays judged
+    first = contents(self.lab['texts'], self.lab['known'])      # before a person's readings stand among them
     self.choose(); self.tell()
-    if self.round == 0: self.saw['first'] = contents(self.lab['texts'], self.lab['known']); self.say(self.saw['first'])
+    if self.round == 0: self.saw['first'] = first; self.say(first)
     if self.round == 0 and not self.trusted and (sound := soundness(self.lab)) < SOUND:        # of all crops: the held-out ones may be few
         self.say(f'Only {sound:.0%} of the letters are in readings that look sound, too few to learn from: is each picture one word, in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
         raise CancelFitException()
@@ -733,7 +734,7 @@ def corrected(
     if path is None: return {}, set()
     from hwr_nb.review import load_corrections
     texts, junk = load_corrections(path)
-    name = {nfc(n): n for n in names} | {n: n for n in names} | ({os.path.abspath(Path(folder) / n): n for n in names} if isinstance(folder, (str, Path)) else {})
+    name = {nfc(n): n for n in names} | {n: n for n in names} | {os.path.abspath(Path(folder if isinstance(folder, (str, Path)) else '') / n): n for n in names}
     find = lambda f: next((name[k] for k in (f, os.path.normpath(f), os.path.abspath(f), nfc(os.path.normpath(f))) if k in name), None)       # a Mac takes accents apart
     lost, width = [f for f in (*texts, *junk) if find(f) is None], {n: a.shape[1] for n, a in zip(names, inks)}
     said = {n: charset.clean(t) for f, t in texts.items() if (n := find(f)) is not None}

@@ -126,7 +126,7 @@ def outside(self:Charset,
 )->list: # its distinct characters, in order of appearance, that this charset cannot write even after `clean`
     "The characters of `text` that are not in the charset"
     if self._simply(text): return []
-    return [g for g in dict.fromkeys(graphemes(self.clean(text))) if g not in self._ix]
+    return [g for g in dict.fromkeys(graphemes(self.clean(text))) if g not in self._ix and any(c not in self._ix for c in g)]      # a Thai vowel may be a character of its own
 
 @patch
 def covers(self:Charset,
@@ -134,6 +134,12 @@ def covers(self:Charset,
 )->bool: # True if every character can be written, after `clean`
     "Can this charset write all of `text`?"
     return not self.outside(text)
+
+@patch
+def to_the_right(self:Charset):
+    "Raises `ValueError` for letters that are written from right to left: pictures are read from the left here, and such labels would be learned mirrored"
+    if left := [c for c in self.chars if unicodedata.bidirectional(c[0]) in ('R', 'AL')]:
+        raise ValueError(f'The charset {self.name!r} has letters that are written from right to left ({" ".join(left[:8])}), and words are read from left to right here: leave these out.')
 
 # %% ../nbs/00_text.ipynb #f08aaa8d
 @patch
@@ -143,7 +149,7 @@ def encode(self:Charset,
     "`text` as class numbers; raises `ValueError` that names the characters outside the charset"
     ids = [self._ix.get(c) for c in text]
     if None not in ids: return ids
-    ids = [self._ix.get(g) for g in graphemes(self.clean(text))]
+    ids = [self._ix.get(c) for g in graphemes(self.clean(text)) for c in ([g] if g in self._ix else g)]
     if None not in ids: return ids
     out = ', '.join(f"{g!r} (U+{ord(g[0]):04X})" for g in self.outside(text))
     fits = [n for n in _named if n!=self.name and Charset.named(n).covers(text)]
@@ -191,7 +197,7 @@ def load(cls:Charset,
     if s in _named: return cls.named(s)
     if isinstance(x, Path) or os.path.isfile(s): return _charset_file(cls, Path(s))
     if len(s)<256 and (regex.match(r'(\.{1,2}|~|[A-Za-z]:)?[/\\]\w', s) or regex.search(r'\w\.\w{1,4}$', s) and regex.search(r'\s', s) or
-                       regex.search(r'\.\w{1,4}$|.[/\\]', s) and not regex.search(r'\s', s) and (len(set(s))<len(s) or regex.search(r'\w{2}\.\w{2,4}$', s))):
+                       regex.search(r'\.\w{1,4}$|.[/\\]', s) and not regex.search(r'\s', s) and (len(set(s))<len(s) or regex.search(r'\w{2}\.(txt|tsv|csv|dat|md|json|list|chars?)$', s))):
         raise FileNotFoundError(f"no charset file {s!r}: give an existing file, 'en', 'latin', or each character once")
     if s in ('base', 'base-latin') or regex.fullmatch(r'utf-?\d+', s, regex.I): raise ValueError(f"{s!r} is {'a model' if s[0]=='b' else 'an encoding'}, not a charset: give 'en', 'latin' (Western European letters) or a file of its characters")
     bare = regex.sub(r'[-_ ]?\d+$', '', s.lower())

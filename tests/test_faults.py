@@ -747,6 +747,21 @@ def test_demo_with_bad_crops(tiny, tmp_path, monkeypatch):
     page = (tmp_path/'o'/'report.html').read_text(encoding='utf-8')
     for n in ('labeled/1.png', 'worse.png'): assert f'left out {n}' in out and n in page
 
+FORKED = """
+import multiprocessing, sys, torch
+from hwr_nb.recognize import Recognizer
+torch.set_num_threads(2)
+rec = Recognizer.load(sys.argv[1]); rec.read(sys.argv[2:])
+def read(path): return rec.read(path)[0].text
+with multiprocessing.get_context('fork').Pool(2) as pool: assert pool.map_async(read, sys.argv[2:]).get(60)==[r.text for r in rec.read(sys.argv[2:])]
+"""
+
+@linux
+def test_reading_in_forked_processes(tiny):
+    "a process that has a model forks others, as web servers do | a pool of two reads, after the first has read with two threads | all reads the same"
+    r = subprocess.run([sys.executable, '-c', FORKED, tiny.model, *sorted(tiny.crops.glob('*.png'))], env=env | dict(PYTHONPATH=str(root)), capture_output=True, text=True, timeout=120)
+    assert r.returncode==0, r.stderr
+
 # --- runs that are killed, stopped, out of disk, or two at a time: each run in a process of its own, forked from a server that has fastai loaded
 
 ctx = multiprocessing.get_context('forkserver' if 'forkserver' in multiprocessing.get_all_start_methods() else 'spawn')
