@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AugmentBatch', 'Bf16', 'bare', 'EMA', 'lr_share', 'Budget', 'StepSeed', 'Clip', 'LowerIsBetter', 'GiveBack', 'Lines',
-           'interactive', 'TwoThreads', 'InStep', 'in_step', 'HWRLearner', 'hwr_learner', 'word_figure',
+           'interactive', 'Progress', 'TwoThreads', 'InStep', 'in_step', 'HWRLearner', 'hwr_learner', 'word_figure',
            'alignment_figure', 'Charset', 'fold', 'graphemes', 'nfc', 'NgramModel', 'WordDistribution', 'WordSampler',
            'FontBook', 'SynthStyle', 'WordSynth', 'contact_sheet', 'synth_folder', 'word_grid', 'WordDL', 'WordImages',
            'ink_image', 'open_image', 'read_labels', 'word_dls', 'BatchAugment', 'HTRNet', 'ctc_loss', 'CER', 'WER',
@@ -23,7 +23,7 @@ import torch
 warnings.filterwarnings('ignore', category=FutureWarning, module='torch.jit')
 from fastcore.basics import patch
 from fastcore.foundation import L
-import fastai.callback.progress         # gives a `Learner` its `no_bar`
+from fastai.callback.progress import ProgressCallback      # the module gives a `Learner` its `no_bar`, too
 import fastai.callback.schedule         # and its `fit_one_cycle` and `lr_find`
 from fastai.callback.core import Callback, CancelFitException, CancelStepException
 from fastai.callback.fp16 import MixedPrecision
@@ -242,6 +242,16 @@ class Lines(Callback):
 def interactive() -> bool:
     "True where a person watches: a terminal, or a notebook that is not run by a test"
     return sys.stderr.isatty() and sys.stdout.isatty() or ('ipykernel' in sys.modules and not os.environ.get('IN_TEST'))
+
+class Progress(ProgressCallback):
+    "The bar of a run that its `Budget` ends: hundredths of the budget, where a number of epochs says nothing"
+    def before_fit(self):
+        n, self.learn.n_epoch = self.n_epoch, 100
+        super().before_fit()
+        self.learn.n_epoch = n
+
+    def before_epoch(self):
+        if getattr(self, 'mbar', False): self.mbar.update(min(99, int(100 * self.learn.budget.done)) if self.learn.budget.began else 0)
 
 # %% ../nbs/08_learner.ipynb #0262aa02
 class TwoThreads(Callback):
@@ -495,6 +505,7 @@ def hwr_learner(
                        opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)))
     learn.charset = charset
     if rank() or not interactive(): learn.remove_cb(learn.progress) if hasattr(learn, 'progress') else None; learn.add_cb(Lines(first_only(say)))
+    elif hasattr(learn, 'budget') and hasattr(learn, 'progress'): learn.remove_cb(learn.progress); learn.add_cb(Progress())
     return learn
 
 # %% ../nbs/08_learner.ipynb #e29620eb

@@ -192,7 +192,7 @@ def test_pretrain_on_a_terminal(hwr, small, tmp_path):
         with contextlib.suppress(OSError):      # a terminal whose other end is closed gives an error, not an end
             while part := os.read(us, 4096): said += part
     os.close(us)
-    assert p.returncode==0 and out.exists() and b'valid_loss' in said, said[-2000:]
+    assert p.returncode==0 and out.exists() and b'valid_loss' in said and b'/100' in said and b'65536' not in said, said[-2000:]
 
 @pytest.fixture(scope='session')
 def parrot(small):
