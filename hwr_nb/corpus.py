@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['MAX_TEXT', 'EUROPEAN', 'NEIGHBORS', 'SHORT', 'ROMAN', 'PAIRS', 'decode_text', 'read_text', 'join_lines', 'tokenize',
-           'WordDistribution', 'atomic_write', 'case_punct_rates', 'written_with', 'languages', 'for_english',
-           'meant_for', 'NgramModel', 'sample_number', 'roman', 'sample_short', 'broken', 'enclosed', 'WordSampler']
+           'WordDistribution', 'atomic_write', 'can_start_processes', 'case_punct_rates', 'written_with', 'languages',
+           'for_english', 'meant_for', 'NgramModel', 'sample_number', 'roman', 'sample_short', 'broken', 'enclosed',
+           'WordSampler']
 
 # %% ../nbs/01_corpus.ipynb #d37dd846
-import bisect, copy, gzip, importlib.resources, itertools, json, math, os, regex, shutil, sys, unicodedata, warnings, zlib
+import bisect, copy, gzip, importlib.resources, itertools, json, math, multiprocessing, os, regex, shutil, sys, unicodedata, warnings, zlib
 import numpy as np
 from collections import Counter, defaultdict
 from contextlib import contextmanager, suppress
@@ -57,6 +58,16 @@ def _oddity(data, enc):
     odd = regex.findall(r'(?<=\p{Ll})(?![“‘«†‡¹²³£€]+(?!\p{L}))[^\x00-\x7f\p{Ll}\p{M}\p{Z}»”’‹›…°ºª™®·´¬\xad–—]|(?<=\p{L})[^\x00-\x7f\p{L}\p{M}\p{Z}’·\xad–—…”»](?=\p{L})|[ƒŸ](?=\p{L})|(?<=\p{L})[ƒŸ]|[‚„](?=\s)', s)
     return len(odd)/max(1, len(beyond))
 
+_encodings = *_western, 'cp1250', 'iso8859_2', 'mac_latin2', 'cp1254', 'cp1257', 'cp1251', 'koi8_r', 'cp866', 'iso8859_5', 'mac_cyrillic', 'cp1253'
+
+def _by_words(data, western):
+    "The encoding in which most words beyond ASCII are words of some language; the western one that was guessed, if it is nearly as good"
+    import wordfreq
+    known = set().union(*(wordfreq.get_frequency_dict(l, 'small') for l in wordfreq.available_languages('small') if l not in ('zh', 'ja', 'ko')))
+    def score(enc): return sum(w in known for w in regex.findall(r'[\p{L}\p{M}]+', data[:200_000].decode(enc, 'replace').lower().replace('i\u0307', 'i')) if not w.isascii())
+    best = max(scores := {e: score(e) for e in _encodings}, key=lambda e: scores[e])
+    return best if scores[best] > 1.2*scores[western]+1 else western
+
 def _guess(data, name):
     if b'\0' in data: raise ValueError(f"{name} looks binary (it has zero bytes): give a plain text file, saved as UTF-8")
     s = data.decode('utf-8-sig', 'replace')
@@ -65,9 +76,9 @@ def _guess(data, name):
         warnings.warn(f"{name} is UTF-8, but for {bad} damaged characters, the first in line {s[:s.index(chr(0xfffd))].count(chr(10))+1}: each is read as a space")
         return s
     odd = {enc:_oddity(data, enc) for enc in _western}
-    enc = min(odd, key=odd.get)
+    enc = _by_words(data, min(odd, key=odd.get))
     eastern = enc=='cp1252' and regex.search(r'\p{L}[^\p{L}\p{M}\p{P}\x00-\x7f\xa0\xad]+\p{L}', data.decode(enc, 'replace'))      # Polish ł stands where Western ³ does
-    if odd[enc]>=.15 or eastern:
+    if odd.get(enc, 0)>=.15 or eastern:
         from charset_normalizer import from_bytes
         best = from_bytes(data[:200_000]).best()
         if best is None: raise ValueError(f"{name} is in no text encoding we can recognize: give a plain text file, saved as UTF-8")
@@ -346,6 +357,15 @@ def _sync(folder):
         fd = os.open(folder, os.O_RDONLY)
         try: os.fsync(fd)
         finally: os.close(fd)
+
+# %% ../nbs/01_corpus.ipynb #d41f9b07
+def can_start_processes():
+    "Raises `RuntimeError` in a script that a new process would run again"
+    script = getattr(sys.modules['__main__'], '__file__', None) or ''
+    if not script.endswith('.py') or multiprocessing.get_start_method()=='fork': return
+    try: text = Path(script).read_text(encoding='utf-8', errors='replace')
+    except OSError: return
+    if '__main__' not in text: raise RuntimeError(f"{script}: what is below the imports must stand under if __name__ == '__main__', since each process that is started here reads the script again.")
 
 # %% ../nbs/01_corpus.ipynb #a37dd42e
 def _open(path):
@@ -632,8 +652,9 @@ def languages(
 def _most_of(cs, langs):
     "Those languages whose frequent words use nearly all letters beyond ASCII that any of them uses"
     import wordfreq
-    used = {l:len({c for w in itertools.islice(wordfreq.get_frequency_dict(l, 'small'), 1000) for c in w if not c.isascii() and c in cs}) for l in langs}
-    return [l for l in langs if used[l]>=.9*max(used.values())]
+    def used(l, n): return {c for w in itertools.islice(wordfreq.get_frequency_dict(l, 'small'), n) for c in w if not c.isascii() and c in cs}
+    often,ever = ({l:used(l, n) for l in langs} for n in (1000, 8000))
+    return [l for l in langs if len(often[l])>=.9*max(map(len, often.values())) and not any(often[l]<ever[o] and len(often[l])<len(often[o]) for o in langs)]        # Russian has all letters of Bulgarian, and some more
 
 def for_english(
     charset, # anything `Charset.load` takes

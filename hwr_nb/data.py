@@ -10,7 +10,7 @@ __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES'
            'BucketStream', 'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
-import csv, io, multiprocessing, os, sys, threading, time, warnings
+import csv, io, os, sys, threading, time, warnings
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -24,7 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .text import Charset, by_spreadsheet, inked, nfc, unquoted
-from .corpus import _check_size, _walk
+from .corpus import _check_size, _walk, can_start_processes
 
 cv2.setNumThreads(0)        # pictures are too small to share among threads, and a process forked from one with waiting threads would hang
 
@@ -485,6 +485,7 @@ class WordDL(DataLoader):
     def __len__(self): return self.dataset.n
 
     def __iter__(self):
+        if self.num_workers: can_start_processes()
         if not self.dataset.shuffle: return super().__iter__()
         if self._it is not None: return islice(self._it, len(self))     # the next epoch goes on where the last one ended
         self._it, whole, self.whole = self._counted(super().__iter__(), self._given), self.whole, True
@@ -492,11 +493,7 @@ class WordDL(DataLoader):
 
     @staticmethod
     def _counted(batches, given):       # it knows nothing of the loader: a circle would keep processes that nobody needs
-        try:
-            for b in batches: given[0] += 1; yield tuple(map(torch.as_tensor, b))
-        except RuntimeError as e:
-            if given[0] or multiprocessing.get_start_method() == 'fork': raise
-            raise RuntimeError(f"{e} (In a script, what is below the imports must stand under if __name__ == '__main__': a process that draws words reads the script again.)") from None
+        for b in batches: given[0] += 1; yield tuple(map(torch.as_tensor, b))
 
     @property
     def given(self): return self._given[0]

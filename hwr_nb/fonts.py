@@ -7,6 +7,7 @@ __all__ = ['LARGEST', 'STYLES', 'Font', 'FontBook', 'measure_xheight', 'measure_
 
 # %% ../nbs/02_fonts.ipynb #b0706a75
 import csv, io, os, threading, unicodedata, warnings
+from contextlib import suppress
 from bisect import bisect
 from collections import OrderedDict, Counter, defaultdict
 from dataclasses import dataclass, replace
@@ -391,7 +392,7 @@ def _fault(face, cmap, chars, wanted, min_cover):
     "Why a font cannot serve, or ''"
     need = [c for c in wanted if c.isalnum()] or wanted
     have = [c for c in need if set(c) <= chars]
-    if not cmap: return 'has no character map'
+    if not cmap: return 'has no character map of Unicode; reencode it, as FontForge does'
     if not chars: return 'draws nothing'
     if len(have) < min_cover*len(need): return f'draws {len(have)} of {len(need)} letters and digits'
     if set('n') <= chars and face.getlength('nnnn') < 1.5 * np.ptp(face.getbbox('n')[::2]): return 'letters that all stand in one place: its advance widths are damaged'
@@ -421,6 +422,10 @@ def _measure(path, chars):
         return (round(x,4), round(measure_stroke(face, have)/x, 4), guess_style(_open(path, 120), words)) if .05 < x < 1 else None
 
 # %% ../nbs/02_fonts.ipynb #eec96546
+def _several(path):
+    "Whether a file is a collection of fonts, whatever its name says"
+    with suppress(OSError), open(path, 'rb') as f: return f.read(4)==b'ttcf'
+
 def check_font(
         path:str,           # font file: .ttf, .otf or .woff2
         charset='en',       # `Charset`, the name of one, or a string: the characters that are wanted
@@ -442,7 +447,7 @@ def check_font(
         if sizes is None: return None, {**row, 'reason': 'has no small letters or digits to measure its size by'}
         x, stroke, style = sizes
     # fontTools raises almost anything on a damaged file, struct.error and AssertionError included
-    except Exception as e: return None, {**row, 'reason': f'cannot be opened: {str(e) or type(e).__name__}'}
+    except Exception as e: return None, {**row, 'reason': 'is of a kind that is not read: convert it to .ttf, .otf or .woff2' if _several(path) else f'cannot be opened: {str(e) or type(e).__name__}'}
     finally: _forget(path)
     return Font(path, family, style, x, stroke, chars, axes=axes), {**row, 'used':True}
 

@@ -60,7 +60,7 @@ def cut(
     l, t = np.maximum(np.floor(a.min(0)), 0).astype(int).tolist()
     r, b = np.minimum(np.ceil(a.max(0)), page.size).astype(int).tolist()
     if outline: r, b = min(r + 1, page.width), min(b + 1, page.height)      # corners are pixels that belong to it
-    if r <= l or b <= t: raise ValueError('outside the page or empty')
+    if r <= l or b <= t or not outline and (a[1] <= a[0]).any(): raise ValueError('outside the page or empty')
     if (r - l) * (b - t) > MAX_PIXELS: raise ValueError('larger than any word')
     crop = page.crop((l, t, r, b))
     if not outline: return crop
@@ -484,6 +484,7 @@ def folder_words(
     lab = src.path if src.path.is_file() else label_file(src.path)
     rows = [(r.file, r.text, r.group, r.page) for r in read_labels(lab)] if lab else [(f.relative_to(src.root).as_posix(), '', '', '') for f in find_images(src.root)]
     for (file, text, group, page), at in zip(rows, respelled([src.root/r[0].replace('\\', '/') for r in rows])):
+        if Path(file).is_absolute() and Path(file).is_relative_to(os.path.abspath(src.root)): file = Path(file).relative_to(os.path.abspath(src.root)).as_posix(); at = src.root/file
         name, find = posixpath.splitext(file)[0], partial(src.find, where=str(lab), search=False)
         path = find(file) or find(at.relative_to(src.root).as_posix()) if lab else src.root/file
         yield Word(path, None, text, group, page, name, where=lab.name if lab else file, nested=IAM_NAME.fullmatch(name) is not None)

@@ -346,6 +346,10 @@ class HWRLearner(Learner):
         finally:
             if hasattr(self, 'bf16'): self.bf16.leave()
 
+    def freeze_to(self, n):
+        if n: warnings.warn('Nothing is frozen: the parameters are one group here, and all of them learn.')
+        super().freeze_to(n)
+
     def _do_epoch_validate(self, *args, **kw):
         own = self.model
         try: super()._do_epoch_validate(*args, **kw)

@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from filelock import FileLock, Timeout
 
 from . import __version__
-from .corpus import WordDistribution, atomic_write
+from .corpus import WordDistribution, atomic_write, can_start_processes
 from .data import BucketStream, collate
 from .learner import BatchAugment, Budget, Callback, Charset, FontBook, StepSeed, HTRNet, WordSynth, bare, hwr_learner, in_step, interactive, word_dls
 from .model import LOOKS, MOST, best_trust, bf16_pays, calibrate, load_model, predict, save_model, usable_device
@@ -31,12 +31,14 @@ HELD_OUT = ('Caveat', 'Homemade Apple', 'La Belle Aurore', 'Nanum Pen Script', '
 def training_fonts(
     fonts=None,     # a `FontBook`, a folder of fonts, or None for the shipped ones
     charset='en',   # `Charset` or its name
-) -> tuple:         # (`FontBook` to train on, `FontBook` held out); the same book twice where there are fewer than five families
+) -> tuple:         # (`FontBook` to train on, `FontBook` held out); the same book twice where there are fewer than five families, or where one side would have none that is ever picked
     "Fonts to train on and fonts to measure with"
     book = FontBook.load(fonts, charset=charset)
     named = [f for f in HELD_OUT if f in book.families]
     held = named if 4 < len(named) <= len(book.families) / 4 else .1         # of a folder with other fonts, a tenth of the families
-    return book.split(held) if len(book.families) >= 5 else (book, book)
+    if len(book.families) < 5: return book, book
+    sides, some = book.split(held), {f.path for f, w in zip(book, book.weights) if w > 0}
+    return sides if all(any(f.path in some for f in s) for s in sides) else (book, book)
 
 # %% ../nbs/09_pretrain.ipynb #5c08178e
 def word_sources(
@@ -344,6 +346,7 @@ def pretrain(
     if not (lr > 0 and reuse >= 1 and 0 <= seed < 1 << 32 and reuse % 1 == seed % 1 == 0): raise ValueError(f'lr must be above 0, reuse a whole number from 1 and seed one from 0 to 4,294,967,295, not {lr}, {reuse} and {seed}.')
     if len(charset) >= MOST: raise ValueError(f'The charset {charset.name!r} has {len(charset)} characters, a model can have {MOST - 1}; leave the rarest out.')
     charset.to_the_right()
+    if workers: can_start_processes()
     from hwr_nb.recognize import model_path
     init = init and model_path(init)
     with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):       # what the user draws next is as it was

@@ -20,7 +20,7 @@ import torch
 from fastai.callback.core import CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
-from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, for_english, languages, meant_for
+from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, can_start_processes, for_english, languages, meant_for
 from .data import BucketStream, fits, ink_image, STRETCH, tsv, word_dls, WordDL, WordImages
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
 from .match import matched
@@ -515,6 +515,7 @@ def selftrain(
     from hwr_nb.recognize import Recognizer
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
     allowed(minutes, steps, rounds, seed); rec, say = Recognizer.load(model), first_only(say)
+    if workers: can_start_processes()
     rec.net.to(device := pick_device(device))
     with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):
         minutes, steps = budget_of(state if resume else None, minutes, steps, 15, say); torch.manual_seed(seed)

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from PIL import Image, ImageDraw
 
 from .text import Charset, as_cells
-from .corpus import WordDistribution, WordSampler, NgramModel, _write
+from .corpus import WordDistribution, WordSampler, NgramModel, can_start_processes, _write
 from .fonts import FontBook, _bitmap
 
 cv2.setNumThreads(0)        # words are too small to share among threads, and a process forked from one with waiting threads would hang
@@ -622,6 +622,7 @@ def synth_folder(
     if n < 1 or start < 0 or workers < 1: raise ValueError(f'Got n={n}, start={start}, workers={workers}: n and workers must be 1 or more, start 0 or more.')
     if n > MOST_FILES: raise ValueError(f'{n:,} words are too many for one folder: draw at most {MOST_FILES:,} at a time, and go on with start.')
     synth = WordSynth(words, fonts, style, seed, charset, n=start + n)
+    if workers > 1: can_start_processes()
     with _claimed(out):
         each = min(200, -(-n // workers))
         parts = [range(k, min(k + each, start + n)) for k in range(start, start + n, each)]
