@@ -376,6 +376,7 @@ def hwr_read(
 ):
     "Read word images; a file that cannot be read gets a row with an error, and exit code 1 at the end"
     from hwr_nb.recognize import Reading, Recognizer, find_images
+    from hwr_nb.text import graphemes
     rec,files,none,bad,long = Recognizer.load(model),[],[],0,0
     lex = _lexicon(lexicon, rec.charset)
     for p in paths:
@@ -387,7 +388,7 @@ def hwr_read(
         for p,why in none: write(row(Reading(p, '', 0., why), format))
         for r in got if rank() else counted(got, len(files), bar=sys.stderr.isatty() and not (out is None and sys.stdout.isatty())):
             write(row(r, format))
-            bad += bool(r.error); long += len(r.text)>WORD
+            bad += bool(r.error); long += len(r.text)>WORD and len(graphemes(r.text))>WORD
     if long>len(files)/20 and not rank(): say(f'{long:,} of {len(files):,} readings are longer than {WORD} characters: the model reads words, so pictures of whole lines must be cut into words first')
     bad,n = bad+len(none),len(files)+len(none)
     if bad: leave()         # the others wait for us there

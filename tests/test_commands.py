@@ -141,7 +141,7 @@ def test_a_batch_reads_like_single_words(small, which, monkeypatch):
     assert max(i.shape[1] for i in ims) > 4*min(i.shape[1] for i in ims)
     together, alone = rec.read(ims), [rec.read(i)[0] for i in ims]
     assert [r.text for r in together]==[r.text for r in alone] and len({r.text for r in alone}) > (5 if which=='random' else 40)
-    assert np.allclose([r.confidence for r in together], [r.confidence for r in alone], atol=1e-3)
+    assert np.allclose([r.confidence for r in together], [r.confidence for r in alone], atol=1e-3 if which=='random' else .01)      # in bfloat16 batches of other sizes are rounded otherwise
 
 # --- training, killed and resumed
 
