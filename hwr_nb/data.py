@@ -539,12 +539,12 @@ def word_dls(
     from fastai.data.core import DataLoaders
     train, valid = (WordImages(d) if isinstance(d, (str, Path)) else d for d in (train, valid))
     charset = Charset.load(charset or getattr(train, 'charset', None) or 'en')
-    charset.to_the_right()
     for d in (train, valid):
         if not isinstance(d, WordImages): continue
         if d.texts is None: raise ValueError(f'{d.folder or "The files given"}: no labels.tsv there, and nothing to learn from or measure with; see `selftrain` for unlabeled images.')
         odd = [(f, t) for f, t in zip(d.files, d.texts) if not charset.covers(t)]
         if odd: raise ValueError(f'{len(odd):,} of {len(d):,} labels in {d.folder} have characters outside the charset {charset.name!r}, the first {odd[0][1]!r} of {odd[0][0].name}: give a charset that has them, cut crops of several words apart, or leave these out.')
+        charset.to_the_right(d.texts)
     dls = [WordDL(BucketStream(train, charset, bs, reuse=reuse, seed=seed, start=start, n=n, share=share, stretch=stretch), workers)]
     dls.append(WordDL(BucketStream([] if share[0] or valid is None else valid, charset, bs, shuffle=False)))
     return DataLoaders(*dls, device=torch.device(device))

@@ -136,10 +136,12 @@ def covers(self:Charset,
     return not self.outside(text)
 
 @patch
-def to_the_right(self:Charset):
+def to_the_right(self:Charset,
+    texts=None, # labels; None: all characters of the charset
+):
     "Raises `ValueError` for letters that are written from right to left: pictures are read from the left here, and such labels would be learned mirrored"
-    if left := [c for c in self.chars if unicodedata.bidirectional(c[0]) in ('R', 'AL')]:
-        raise ValueError(f'The charset {self.name!r} has letters that are written from right to left ({" ".join(left[:8])}), and words are read from left to right here: leave these out.')
+    if left := [c for c in (self.chars if texts is None else sorted(set(''.join(texts)))) if unicodedata.bidirectional(c[0]) in ('R', 'AL')]:
+        raise ValueError(f'{f"The charset {self.name!r} has" if texts is None else "The labels have"} letters that are written from right to left ({" ".join(left[:8])}), and words are read from left to right here: leave these out.')
 
 # %% ../nbs/00_text.ipynb #f08aaa8d
 @patch
