@@ -84,6 +84,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'hwr_nb.corpus._from_counter': ('corpus.html#_from_counter', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._guess': ('corpus.html#_guess', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._hyphens': ('corpus.html#_hyphens', 'hwr_nb/corpus.py'),
+                               'hwr_nb.corpus._known': ('corpus.html#_known', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._letter_case': ('corpus.html#_letter_case', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._most_of': ('corpus.html#_most_of', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._oddity': ('corpus.html#_oddity', 'hwr_nb/corpus.py'),

@@ -60,11 +60,16 @@ def _oddity(data, enc):
 
 _encodings = *_western, 'cp1250', 'iso8859_2', 'mac_latin2', 'cp1254', 'cp1257', 'cp1251', 'koi8_r', 'cp866', 'iso8859_5', 'mac_cyrillic', 'cp1253'
 
+@lru_cache(1)
+def _known():
+    "Words of all languages that wordfreq knows and that stand between spaces"
+    import wordfreq
+    return set().union(*(wordfreq.get_frequency_dict(l, 'small') for l in wordfreq.available_languages('small') if l not in ('zh', 'ja', 'ko')))
+
 def _by_words(data, western):
     "The encoding in which most words beyond ASCII are words of some language; the western one that was guessed, if it is nearly as good"
-    import wordfreq
-    known = set().union(*(wordfreq.get_frequency_dict(l, 'small') for l in wordfreq.available_languages('small') if l not in ('zh', 'ja', 'ko')))
-    def score(enc): return sum(w in known for w in regex.findall(r'[\p{L}\p{M}]+', data[:200_000].decode(enc, 'replace').lower().replace('i\u0307', 'i')) if not w.isascii())
+    some = b' '.join(regex.findall(rb'[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*', data[:200_000])[:3000])
+    def score(enc): return sum(w in _known() for w in regex.findall(r'[\p{L}\p{M}]+', some.decode(enc, 'replace').lower().replace('i\u0307', 'i')) if not w.isascii())
     best = max(scores := {e: score(e) for e in _encodings}, key=lambda e: scores[e])
     return best if scores[best] > 1.2*scores[western]+1 else western
 
