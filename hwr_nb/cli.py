@@ -162,7 +162,7 @@ def hwr_corpus(
     "Count the words of any texts, as written: case, punctuation and accents kept"
     from hwr_nb.corpus import NgramModel, WordDistribution
     if bool(texts)==bool(wordfreq): raise UsageError('give either texts or --wordfreq LANG')
-    file_to_write(out, *texts)
+    out = Path(out); file_to_write(out, *texts)
     for t in texts:
         if out.suffix.lower()=='.txt' and os.path.isdir(t) and Path(t).resolve() in out.resolve().parents: raise ValueError(f'{out} would lie among the texts of {t} and be counted as one; name another place, or an ending such as .tsv')
     failed = []
@@ -201,7 +201,8 @@ def hwr_synth(
     from hwr_nb.synth import Charset, contact_sheet, synth_folder
     charset,_ = Charset.load(charset),file_to_write(sheet, words)
     book = _book(fonts, charset)
-    done = [f'{synth_folder(out, n, seed, start, words, book, charset, workers=workers or os.cpu_count() or 1)}: {n:,} words'] if out else []
+    watch = lambda rows: counted(rows, n, bar=sys.stderr.isatty())
+    done = [f'{synth_folder(out, n, seed, start, words, book, charset, workers=workers or os.cpu_count() or 1, watch=watch)}: {n:,} words'] if out else []
     if sheet:
         im = contact_sheet(book)
         with atomic_write(sheet) as f: im.save(f, 'PNG')
@@ -272,7 +273,7 @@ def hwr_eval(
     debug:bool=False,   # show where an error comes from
 ):
     "Measure a recognizer on labeled crops: CER, WER and more, with 95 % intervals"
-    alone()
+    alone(); labeled = Path(labeled)
     from hwr_nb.data import WordImages
     from hwr_nb.recognize import Recognizer, model_path
     from hwr_nb.pretrain import sha

@@ -211,7 +211,7 @@ def tsv(
 @dataclass
 class Label:
     "One row of a label file"
-    file: str           # path of the image, relative to the label file
+    file: str           # path of the image, relative to the folder of the crops
     text: str           # what is written there
     group: str = ''     # writer or document
     page: str = ''      # page
@@ -515,7 +515,8 @@ def show_batch(self: WordDL,
 ):                  # a Pillow picture
     "The first words of a batch as the network gets them, with their texts"
     from hwr_nb.synth import word_grid
-    x, w, y = b or self.one_batch()
+    try: x, w, y = b or self.one_batch()
+    except StopIteration: raise ValueError('There are no words in this loader to show: give `word_dls` words to measure with, or show those of training.') from None
     return word_grid([255 - x[i, 0, :, :w[i]].numpy() for i in range(min(max_n, len(x)))], 6, (150, 32), [self.charset.decode(t.tolist()) for t in y[:max_n]])
 
 # %% ../nbs/04_data.ipynb #8d04c23c

@@ -464,7 +464,7 @@ def show_results(self: HWRLearner,
     max_n=12,   # words shown
     b=None,     # a batch; None: the loader's next one
 ):              # a matplotlib figure
-    "Words, what is written (above) and what is read (below; red where it differs)"
+    "Words, each below its text, or below what is written, an arrow and what is read, in red, where the two differ"
     b = b or next(iter(self.dls[ds_idx]), None)
     if b is None: raise ValueError(f'There are no words in loader {ds_idx} to show: give `word_dls` words to measure with, or show those of loader 0.')
     x, w, y = b
@@ -495,7 +495,8 @@ def hwr_learner(
     cbs=(),         # more callbacks
     say=print,      # where a line for each epoch goes, where no bar is shown
 ) -> HWRLearner:
-    "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights. Raises `ValueError` for a model with other classes than the charset or of another height"
+    "A fastai `Learner` for word images: CTC loss, CER and WER as totals, averaged weights. Raises `ValueError` for loaders that `word_dls` has not made, and for a model with other classes than the charset or of another height"
+    if not isinstance(getattr(dls, 'train', None), WordDL): raise ValueError(f'dls are to be loaders that `word_dls` has made, from a folder of labeled crops or a `WordSynth`, not {dls!r:.60}.')
     charset = Charset.load(charset or dls.charset)
     if charset.chars[:len(dls.charset)] != dls.charset.chars: raise ValueError(f'The loaders number the characters of their charset {dls.charset.name!r}, which are not the first of {charset.name!r}: make the loaders with `word_dls(..., charset=...)` of this one.')
     if hasattr(model, 'charset') and model.charset != charset: raise ValueError(f'The recognizer writes the charset {model.charset.name!r} and the loaders {charset.name!r}, whose characters are others: make the loaders with charset=recognizer.charset.')
@@ -503,6 +504,8 @@ def hwr_learner(
     model = copy.deepcopy(model.net) if hasattr(model, 'net') else model or HTRNet(len(charset) + 1)
     if model.args['height'] != HEIGHT: raise ValueError(f'The model reads {model.args["height"]} rows, but words are drawn and crops are opened with {HEIGHT}: training needs height={HEIGHT}.')
     same_classes(model, charset)
+    if not any(p.requires_grad for p in model.parameters()):            # averages of another learner
+        for k, p in model.named_parameters(): p.requires_grad_(not k.startswith('speller.'))
     model.to(dls.device)
     cbs = [AugmentBatch(aug), Bf16(bf16), TwoThreads(), Clip(clip), GiveBack(), LowerIsBetter(), *([EMA(ema)] if ema else []), *L(cbs)]
     learn = HWRLearner(dls, model, loss_func=ctc_loss, metrics=[CER(), WER()], lr=lr, wd=wd, cbs=cbs,
@@ -541,8 +544,8 @@ def alignment_figure(
     fig, (ax, bar) = plt.subplots(2, 1, figsize=(max(3, image.shape[1] / 32), 2.2), dpi=75, sharex=True, height_ratios=(2, 1))
     ax.imshow(image, cmap='gray', vmin=0, vmax=255, aspect='auto'); ax.set_yticks([])
     for c, a, b, p in alignment(scores):
-        ax.axvspan(4 * a, 4 * b, alpha=.2); ax.text(2 * (a + b), -3, charset.decode([c]), ha='center', parse_math=False)
-        bar.bar(2 * (a + b), p, 4 * (b - a), color='seagreen' if p > .8 else 'darkorange')
+        ax.axvspan(4 * a, 4 * b, alpha=.2, ec='k'); ax.text(2 * (a + b), -3, charset.decode([c]), ha='center', parse_math=False)
+        bar.bar(2 * (a + b), p, 4 * (b - a), color='seagreen' if p > .8 else 'darkorange', ec='white')
     bar.set_ylim(0, 1); bar.set_ylabel('sure'); bar.set_xlabel('column')
     fig.tight_layout(pad=.4); plt.close(fig)
     return fig

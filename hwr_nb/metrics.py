@@ -130,7 +130,7 @@ def _kind(c): return 0 if c[0].isalpha() else 1 if c[0].isdigit() else 2
 def align(
     ref:str, # the reference
     hyp:str, # the reading
-)->list: # (reference character, read character) pairs in order; '' opposite a missed or an invented character
+)->list: # (reference character, read character) pairs in order; '' opposite a missed or an invented character. What counts as one character (`’` and `'`, `ſ` and `s`) has one code
     "The cheapest way to line up two words; among equally cheap ones letters go with letters, digits with digits, marks with marks"
     r,h = graphemes(ref.translate(_alike)),graphemes(hyp.translate(_alike))
     one = len(r)+len(h)+1   # an edit; a pair of unlike kinds costs 1 more, so that kinds decide between ties and nothing else

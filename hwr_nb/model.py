@@ -169,7 +169,7 @@ class HTRNet(nn.Module):
         n_classes: int,         # characters of the charset plus one for the CTC blank (class 0)
         height=32,              # of ink images, a multiple of 8
         dims=(16, 40, 96, 256, 160),    # channels of stem, two stages, columns and frames
-        hidden=200,             # units of an LSTM in one direction
+        hidden=192,             # units of an LSTM in one direction; multiples of 64 are fastest
         layers=2,               # BiLSTM layers
         drop=.1,                # share of channels dropped between the later parts, for a whole word at a time (Gal & Ghahramani 2016)
         blocks=(1, 3),          # residual blocks of the two stages
@@ -682,7 +682,9 @@ def save_model(
     sd = {k: (v.half() if half and v.is_floating_point() else v).contiguous().cpu() for k, v in net.state_dict().items() if 'num_batches' not in k}
     if bad := [k for k, v in sd.items() if v.is_floating_point() and not v.isfinite().all()]: raise ValueError(f'{path}: {bad[0]} holds numbers that are none, or too large for 16 bits (`half=False` stores 32); the model is not saved.')
     meta['weights'] = checksum(sd)
-    data = save_tensors(sd, metadata={'hwr_nb': json.dumps(meta, ensure_ascii=False).encode('utf-8', 'backslashreplace').decode()})
+    try: head = json.dumps(meta, ensure_ascii=False, default=lambda o: o.item() if isinstance(o, np.generic) else os.fspath(o))
+    except (TypeError, ValueError) as e: raise ValueError(f'{path}: calibration and provenance are kept as JSON ({e}); give numbers, texts, lists and dicts with texts as keys.') from None
+    data = save_tensors(sd, metadata={'hwr_nb': head.encode('utf-8', 'backslashreplace').decode()})
     with atomic_write(path) as f: f.write(data)
     return path
 

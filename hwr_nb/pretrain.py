@@ -337,7 +337,7 @@ def pretrain(
     reuse=3,            # uses of a drawn word, each in another width
     every=500,          # batches between two measurements
     style=None,         # `SynthStyle`
-    net=None,           # arguments of `HTRNet` other than the default, a dict
+    net=None,           # arguments of `HTRNet` other than the default, or than those of `init`, a dict
     workers=1,          # processes that draw words
     say=print,          # where lines of progress go
 ):                      # `Recognizer`
@@ -357,7 +357,10 @@ def pretrain(
         ckpt, budget = Checkpoint(state, dict(kind='pretrain', init=init and sha(Path(init).read_bytes()), fonts=prov['fonts_hash'], words_hash=prov['words_hash'], seed=seed, charset=charset.chars, bs=bs, lr=lr, reuse=reuse,
                                                 words=re.sub(' at 0x[0-9a-f]+', '', repr(synth.words)), net=repr(net), style=repr(synth.style)), budget=(minutes, steps)), Budget(lr, minutes and minutes * (1 - LESSON), steps)
         dls = word_dls(synth, valid, charset, bs, workers, every, reuse, seed, ckpt.read()['step'] if resume else 0, device, (rank(), world()))
-        model = first_weights(HTRNet(len(charset) + 1, **(net or {})), charset, init).to(device)
+        like = {k: v for k, v in load_model(init)[0].args.items() if v is not None} if init else {}
+        try: new = HTRNet(**like | dict(net or {}, n_classes=len(charset) + 1))
+        except TypeError as e: raise ValueError(f'net={net} are no arguments of `HTRNet`: {e}.') from None
+        model = first_weights(new, charset, init).to(device)
         learn = hwr_learner(dls, model, charset, aug=BatchAugment(AUGMENT), cbs=[budget, StepSeed(seed), ckpt, History(run_dir(out)/'history.csv')], say=say)
         fit_until(learn, ckpt, say, resume)
         return once(finish, learn, out, valid, state, synth, dict(minutes=minutes and LESSON * minutes, steps=steps and math.ceil(LESSON * steps)), init)

@@ -51,6 +51,7 @@ def doubts(
     folder=None,    # folder of the crops, that names are relative to; None: names are paths
 ) -> list:          # of (file, reading, confidence), most doubtful first; equals in the order given
     "A queue of readings; one whose file name is not UTF-8 is left out with a warning. Raises `ValueError` for one without a name or a confidence, and for a file named twice"
+    if isinstance(items, (str, Path)) and not Path(items).is_file(): raise ValueError(f'{items}: no such file; give a round-K.tsv, or what `Recognizer.read` returns.')
     if isinstance(items, (str, Path)): items = [(f'{items}, line {n}: ', *cells[:3]) for n, cells in table(items, ('file', 'text', 'confidence'), more=True)]
     else: items = [('', _name(o.path, folder), o.text, o.confidence) if isinstance(o, Reading) else ('', *o) for o in items]
     out, odd = {}, []

@@ -514,7 +514,7 @@ def selftrain(
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
     from hwr_nb.recognize import Recognizer
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
-    allowed(minutes, steps, rounds, seed, workers); rec, say = Recognizer.load(model), first_only(say)
+    allowed(minutes, steps, rounds, seed, workers, lr, bs); rec, say = Recognizer.load(model), first_only(say)
     rec.net.to(device := pick_device(device))
     with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):
         minutes, steps = budget_of(state if resume else None, minutes, steps, 15, say); torch.manual_seed(seed)
@@ -546,11 +546,14 @@ def allowed(
     rounds,    # of labeling and training
     seed,      # of everything random
     workers,   # processes
+    lr=1e-3,   # learning rate
+    bs=64,     # words in a batch
 ):
     "Raises `ValueError` for numbers that cannot be, and `RuntimeError` for a script that cannot start processes, before anything is done"
     if workers: can_start_processes()
     if (minutes, steps) != (None, None): Budget(1., minutes, steps)
     if rounds < 1 or not 0 <= seed < 1 << 32 or rounds % 1 or seed % 1: raise ValueError(f'rounds must be 1 or more and seed 0 or more (at most 4,294,967,295), both whole numbers, not {rounds} and {seed}.')
+    if not lr > 0 or bs < 2 or bs % 1: raise ValueError(f'lr must be above 0 and bs a whole number from 2, not {lr} and {bs}.')
 
 def sample(
     names,          # of all crops

@@ -410,6 +410,7 @@ class WordSynth:
         charset='en',       # `Charset`, its name, or a file: only words it can write are drawn
         n: int = 1_000_000, # words there are, numbered from 0 to n - 1; a word does not depend on n
     ):
+        if not isinstance(style or SynthStyle(), SynthStyle): raise ValueError(f'style is a `SynthStyle`, such as SynthStyle(slant=(0, .3)), not {style!r:.60}.')
         self.charset, self.seed, self.n = Charset.load(charset), int(seed), int(n)
         self.words = word_sampler(words, self.charset)
         dist = getattr(self.words, 'dist', None)
@@ -525,10 +526,11 @@ def word_sampler(
     words,      # a sampler (any function of a random generator), a `WordDistribution`, a path of a words.tsv, or None: those `WordDistribution.expected` of the charset
     charset,    # the `Charset` the words must be writable with
 ):              # a `WordSampler`
-    "Whatever describes words, as a sampler"
+    "Whatever describes words, as a sampler. Raises `ValueError` for what describes none"
     if callable(words): return words
     if words is None: words = WordDistribution.expected(charset)
-    elif not isinstance(words, WordDistribution): words = WordDistribution.from_tsv(words)
+    elif isinstance(words, (str, os.PathLike)): words = WordDistribution.from_tsv(words)
+    elif not isinstance(words, WordDistribution): raise ValueError(f'words are the path of a word list, a `WordDistribution` (of words and counts), or a function, not {words!r:.60}.')
     dist = words.fitting(charset, 24)
     return WordSampler(dist, power=.9, ngram=NgramModel.fit(dist.restrict(max_words=150_000)), charset=charset, p_ngram=.07, p_short=.025, p_broken=.04 if '-' in charset else 0, p_enclosed=.02, p_number=.05 if any(d in charset for d in '0123456789') else 0)
 
@@ -616,6 +618,7 @@ def synth_folder(
     charset='en',       # as `WordSynth`
     style=None,         # as `WordSynth`
     workers=1,          # processes
+    watch=iter,         # what the rows of labels.tsv pass through as they are drawn, such as a progress bar
 ) -> Path:              # the labels.tsv
     "Draw words `start` to `start + n - 1` into a folder as PNG, with `labels.tsv`. Raises `ValueError` for a folder that is not empty, or numbers that cannot be"
     out = Path(out)
@@ -626,8 +629,8 @@ def synth_folder(
     with _claimed(out):
         each = min(200, -(-n // workers))
         parts = [range(k, min(k + each, start + n)) for k in range(start, start + n, each)]
-        if (workers := min(workers, len(parts))) == 1: _start_drawing(synth, out); rows = [r for p in parts for r in _draw_files(p)]
+        if (workers := min(workers, len(parts))) == 1: _start_drawing(synth, out); rows = [*watch(r for p in parts for r in _draw_files(p))]
         else:
-            with ProcessPoolExecutor(workers, initializer=_start_drawing, initargs=(synth, out)) as ex: rows = [r for p in ex.map(_draw_files, parts) for r in p]
+            with ProcessPoolExecutor(workers, initializer=_start_drawing, initargs=(synth, out)) as ex: rows = [*watch(r for p in ex.map(_draw_files, parts) for r in p)]
         rows.sort()
         return _write(out / 'labels.tsv', (f'{name}\t{cell}\n' for (_, name, _), cell in zip(rows, as_cells([text for *_, text in rows]))))

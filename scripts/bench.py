@@ -39,10 +39,15 @@ def peak(words):
 def lstm(words):
     import torch
     from hwr_nb.model import bf16_pays
-    net, reps = torch.nn.LSTM(400, 200).to(torch.bfloat16 if bf16_pays() else torch.float32), 20
+    kind, reps = torch.bfloat16 if bf16_pays() else torch.float32, 20
+    def took(what, n, f, **more): f(); say(what, [1e6 * timed(lambda: [f() for _ in range(reps)]) / reps / n for _ in range(3)], words=n, threads=torch.get_num_threads(), **more)
+    net = torch.nn.LSTM(384, 192).to(kind)
     for n in (56, 58, 59, 60, 64):
-        x = torch.randn(17, n, 400).to(net.weight_hh_l0.dtype)
-        with torch.inference_mode(): net(x); say('LSTM of 17 steps, microseconds per word', [1e6 * timed(lambda: [net(x) for _ in range(reps)]) / reps / n for _ in range(3)], words=n, threads=torch.get_num_threads())
+        x = torch.randn(17, n, 384).to(kind)
+        with torch.inference_mode(): took('LSTM of 17 steps, microseconds per word', n, lambda: net(x))
+    for units in (128, 160, 184, 192, 200, 224, 256):
+        net, x = torch.nn.LSTM(2 * units, units).to(kind), torch.randn(17, 32, 2 * units).to(kind).requires_grad_()
+        took('the same, there and back', 32, lambda: net(x)[0].sum().backward(), units=units)
 
 def train(words):
     import torch
