@@ -26,7 +26,7 @@ def main():
     a = p.parse_args()
     torch.manual_seed(a.seed)
     net, charset, meta = with_speller(a.model)
-    synth, valid = word_sources(None, None, None, a.seed, charset, 1000)
+    synth, valid = word_sources(None, None, None, a.seed, charset, 3000)
     part, prov, loss_, told = a.out.with_suffix('.part.safetensors'), dict(meta['provenance']), None, 120
     def each(seconds, steps, loss, speller):
         nonlocal loss_, told
