@@ -97,6 +97,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'hwr_nb.corpus._too_much': ('corpus.html#_too_much', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._unfold': ('corpus.html#_unfold', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._upper': ('corpus.html#_upper', 'hwr_nb/corpus.py'),
+                               'hwr_nb.corpus._used': ('corpus.html#_used', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._walk': ('corpus.html#_walk', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus._write': ('corpus.html#_write', 'hwr_nb/corpus.py'),
                                'hwr_nb.corpus.atomic_write': ('corpus.html#atomic_write', 'hwr_nb/corpus.py'),

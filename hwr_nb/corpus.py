@@ -58,7 +58,7 @@ def _oddity(data, enc):
     odd = regex.findall(r'(?<=\p{Ll})(?![“‘«†‡¹²³£€]+(?!\p{L}))[^\x00-\x7f\p{Ll}\p{M}\p{Z}»”’‹›…°ºª™®·´¬\xad–—]|(?<=\p{L})[^\x00-\x7f\p{L}\p{M}\p{Z}’·\xad–—…”»](?=\p{L})|[ƒŸ](?=\p{L})|(?<=\p{L})[ƒŸ]|[‚„](?=\s)', s)
     return len(odd)/max(1, len(beyond))
 
-_encodings = *_western, 'cp1250', 'iso8859_2', 'mac_latin2', 'cp1254', 'cp1257', 'cp1251', 'koi8_r', 'cp866', 'iso8859_5', 'mac_cyrillic', 'cp1253'
+_encodings = *_western, 'cp1250', 'iso8859_2', 'mac_latin2', 'cp852', 'cp1254', 'cp857', 'mac_turkish', 'mac_iceland', 'cp1257', 'cp1251', 'koi8_r', 'koi8_u', 'cp866', 'iso8859_5', 'mac_cyrillic', 'cp1253', 'iso8859_7', 'cp737'
 
 @lru_cache(1)
 def _known():
@@ -67,11 +67,14 @@ def _known():
     return set().union(*(wordfreq.get_frequency_dict(l, 'small') for l in wordfreq.available_languages('small') if l not in ('zh', 'ja', 'ko')))
 
 def _by_words(data, western):
-    "The encoding in which most words beyond ASCII are words of some language; the western one that was guessed, if it is nearly as good"
-    some = b' '.join(regex.findall(rb'[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*', data[:200_000])[:3000])
-    def score(enc): return sum(w in _known() for w in regex.findall(r'[\p{L}\p{M}]+', some.decode(enc, 'replace').lower().replace('i\u0307', 'i')) if not w.isascii())
-    best = max(scores := {e: score(e) for e in _encodings}, key=lambda e: scores[e])
-    return best if scores[best] > 1.2*scores[western]+1 else western
+    "The encoding in which words beyond ASCII have most letters in words of some language; the western one that was guessed, if it is nearly as good where the two differ"
+    some = Counter(regex.findall(rb'[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*', data[:200_000])[:3000])
+    read = {e: (b'\n'.join(some)).decode(e, 'replace').lower().replace('i\u0307', 'i').split('\n') for e in _encodings}
+    def letters(s): return sum(len(w) for w in regex.findall(r'[\p{L}\p{M}]{2,}', s) if not w.isascii() and w in _known())
+    n = {e: np.array([letters(s) for s in ss])*list(some.values()) for e,ss in read.items()}
+    best = max(_encodings, key=lambda e: n[e].sum())
+    differ = [a!=b for a,b in zip(read[best], read[western])]
+    return best if n[best][differ].sum() > 1.5*n[western][differ].sum()+8 else western      # London¹ would be Lithuanian Londoną
 
 def _guess(data, name):
     if b'\0' in data: raise ValueError(f"{name} looks binary (it has zero bytes): give a plain text file, saved as UTF-8")
@@ -409,7 +412,7 @@ def from_tsv(cls:WordDistribution,
     _check_size(path)
     try:
         with _open(path) as f: lines = regex.split('\r\n?|\n', f.read().removeprefix('\ufeff'))
-    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError): raise ValueError(f"{path} is no UTF-8 word list: {fix}") from None
+    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError): raise ValueError(f"{path} is no UTF-8 word list: save it as UTF-8; {fix}") from None
     sep = _thousands([c for l in lines if (c := l.partition('\t')[2].strip())])
     for i,line in enumerate(lines, 1):
         if not line.strip(): continue
@@ -654,11 +657,14 @@ def languages(
     return {l:x/sum(big.values()) for l,x in big.items()}
 
 # %% ../nbs/01_corpus.ipynb #ed43135c
+def _used(lang, n, cs):
+    "Letters beyond ASCII of a charset in the n most frequent words of a language"
+    import wordfreq
+    return {c for w in itertools.islice(wordfreq.get_frequency_dict(lang, 'small'), n) for c in w if not c.isascii() and c in cs}
+
 def _most_of(cs, langs):
     "Those languages whose frequent words use nearly all letters beyond ASCII that any of them uses"
-    import wordfreq
-    def used(l, n): return {c for w in itertools.islice(wordfreq.get_frequency_dict(l, 'small'), n) for c in w if not c.isascii() and c in cs}
-    often,ever = ({l:used(l, n) for l in langs} for n in (1000, 8000))
+    often,ever = ({l:_used(l, n, cs) for l in langs} for n in (1000, 8000))
     return [l for l in langs if len(often[l])>=.9*max(map(len, often.values())) and not any(often[l]<ever[o] and len(often[l])<len(often[o]) for o in langs)]        # Russian has all letters of Bulgarian, and some more
 
 def for_english(
@@ -679,12 +685,18 @@ def meant_for(
 def expected(cls:WordDistribution,
     charset, # of the recognizer: anything `Charset.load` takes
 )->WordDistribution: # the words to expect where nobody has named any
-    "The shipped English words for a charset of English letters; for one that can write them words of English, French, German, Spanish and Italian alike and some of their neighbors, else of the languages that need its other letters"
+    "The shipped English words for a charset of English letters; for one that can write them words of English, French, German, Spanish and Italian alike and some of their neighbors, else of the languages that need its other letters; in capitals for one without small letters. Warns where none of them uses some letters, raises `ValueError` where no language is known"
     cs = Charset.load(charset)
+    if for_english(cs) and any(c.isupper() for c in cs.chars) and not any(c.islower() for c in cs.chars):
+        cnt,d = Counter(),cls.default()
+        for w,c in zip(d.words, d.counts.tolist()): cnt[w.upper()] += c
+        return _from_counter(cnt, d.name)
     if for_english(cs): return cls.default()
-    if not (langs := meant_for(cs)): warnings.warn(f"no language is known that the charset {cs.name!r} is for, so words of {', '.join(EUROPEAN)} are taken: better name your own")
+    if not (langs := meant_for(cs)): raise ValueError(f"no language is known that the charset {cs.name!r} is for: name the words to draw (--words, a list that hwr-corpus has made of texts)")
+    if langs is not EUROPEAN and (none := [c for c in cs.chars if c.islower() and not c.isascii() and c!='ſ' and not any(c in _used(l, 8000, cs) for l in langs)]):
+        warnings.warn(f"words of {', '.join(langs)} are taken for the charset {cs.name!r}, which hardly use {' '.join(none[:20])}: if it is for another language, name the words to draw (--words, a list that hwr-corpus has made of texts)")
     near = dict.fromkeys(NEIGHBORS, .15) if langs is EUROPEAN and set(NEIGHBORS)<=set(written_with(cs)) else {}       # their letters shall have been seen
-    return cls.mixed(dict.fromkeys(langs or EUROPEAN, 1.) | near)
+    return cls.mixed(dict.fromkeys(langs, 1.) | near)
 
 # %% ../nbs/01_corpus.ipynb #bc4e3e7f
 class NgramModel:

@@ -261,7 +261,7 @@ def pick(self:FontBook,
 
 @patch
 def missing(self:FontBook,
-        charset, # `Charset`, the name of one, or a string of characters
+        charset, # `Charset`, the name of one, a file of one, or a string of characters
     )->list: # characters that no font of the book can draw
     "The characters of `charset` that no font of this book draws: words with one of them cannot be drawn"
     return [c for c in _chars(charset) if not self._cumulative(self._mask(c))[0]]
@@ -276,7 +276,7 @@ def _cannot(self:FontBook, text):
 # %% ../nbs/02_fonts.ipynb #8d05e9ce
 def _chars(charset):
     "The characters of a Charset, a named one, a string or a list, without white space"
-    if isinstance(charset, str) and charset in ('en','latin'): charset = Charset.named(charset)
+    if isinstance(charset, Path) or isinstance(charset, str) and (charset in ('en','latin') or os.path.isfile(charset)): charset = Charset.load(charset)
     return [c for c in dict.fromkeys(getattr(charset, 'chars', charset)) if not c.isspace()]
 
 # %% ../nbs/02_fonts.ipynb #ffeb3412

@@ -18,7 +18,7 @@ from fastcore.basics import patch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from .corpus import NgramModel, WordDistribution, broken, sample_number
+from .corpus import NgramModel, WordDistribution, _upper, broken, sample_number
 from .data import WordImages, find_images, hung_up, ink_image
 from .decode import CharLM, beam_decode
 from .model import LOOKS, confidence, load_model, log_posteriors, predict, same_classes, save_model, usable_device
@@ -316,7 +316,7 @@ def with_rest(
     if '-' in charset: new[1].extend(at[int(rng.integers(len(at)))][k % 2] for k, i in enumerate(rng.choice(len(words), 8000, p=root / root.sum())) if (at := broken(words.words[i])))
     known = dict(zip(words.words, words.counts.tolist()))
     for w, c in zip(words.words, words.counts.tolist()):
-        if w[0].islower() and charset.covers(new_ := w[0].upper() + w[1:]): known[new_] = max(known.get(new_, 0), capitals * c)
+        if w[0].islower() and charset.covers(new_ := _upper(w[0], 'İ' in charset) + w[1:]): known[new_] = max(known.get(new_, 0), capitals * c)
     all_, counts = list(known), [np.array(list(known.values()))]
     for some, share in zip(new, (numbers, parts)):
         some = sorted({n for n in some if charset.covers(n)} - set(all_))

@@ -20,7 +20,7 @@ import torch
 from fastai.callback.core import CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
-from .corpus import EUROPEAN, SHORT, WordDistribution, atomic_write, broken, can_start_processes, for_english, languages, meant_for
+from .corpus import SHORT, WordDistribution, atomic_write, broken, can_start_processes, for_english, languages, meant_for
 from .data import BucketStream, fits, ink_image, STRETCH, tsv, word_dls, WordDL, WordImages
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
 from .match import matched
@@ -629,7 +629,8 @@ def expected_words(
     "The words to expect in an archive. Where nobody named any: English for a charset of ASCII letters, else the languages that the readings look like"
     if words is not None: return WordDistribution.load(words), {}
     if for_english(rec.charset): return WordDistribution.default(), {'en': 1.}
-    meant = meant_for(rec.charset) or EUROPEAN
+    meant = meant_for(rec.charset)
+    if not meant: raise ValueError(f'No language is known that the charset {rec.charset.name!r} is for: name the words to expect (--words, a list that hwr-corpus has made of texts).')
     if not found:
         some = inks[::-(-len(inks) // 1000) or 1]
         found = languages([t for t, c in rec.read_inks(some) if c > .3], rec.charset)

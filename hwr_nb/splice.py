@@ -57,7 +57,7 @@ def cuts(
         at.append(min(l + int(np.argmin(mass[l:r])) if l < len(mass) else len(mass), len(mass)))
     return at + [len(mass)]
 
-TALL, DEEP = set('bdfhklt0123456789ſß!?"\'“”‘’()/&'), set('gjpqyQſ(')
+TALL, DEEP = set('bdfhklt0123456789ſßþðđłħŧβδζθλξφψбфћђ!?"\'“”‘’()/&'), set('gjpqyQſ(þŋβγζημξρςφχψдзруфцщђј')
 
 @lru_cache(4096)
 def zones(

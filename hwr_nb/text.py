@@ -76,6 +76,7 @@ def fold(
 _plain = {**dict.fromkeys('‘’‚‛′ʼ´', "'"), **dict.fromkeys('“”„‟″', '"'), **dict.fromkeys('‐‑‒–—―−¬⸗', '-'),
           '…':'...', 'ﬀ':'ff', 'ﬁ':'fi', 'ﬂ':'fl', 'ﬃ':'ffi', 'ﬄ':'ffl', 'ﬅ':'st', 'ﬆ':'st', 'ſ':'s',
           'ĳ':'ij', 'Ĳ':'IJ', 'ŀ':'l·', 'Ŀ':'L·', **dict.fromkeys('\u00ad\u200b\u200c\u200d\u2060\ufeff', '')}
+_other = {"'": '’', '"': '”', **dict(zip('şŞţŢșȘțȚ', 'șȘțȚşŞţŢ'))}      # of two ways to write one thing, the one a charset may have instead
 
 # %% ../nbs/00_text.ipynb #372dbe60
 def _seen(c): return len(graphemes(c))==1 and not c[0].isspace() and c.isprintable() and unicodedata.category(c[0])[0]!='M'
@@ -111,12 +112,13 @@ def _simply(self:Charset, text): return all(c in self._ix and c<'\u0300' for c i
 @patch
 def clean(self:Charset,
     text:str, # any text
-)->str: # NFC, with typographic variants this charset lacks replaced by plain forms it has; the rest is left alone
-    "`text` as this charset would write it: `’` becomes `'` where only the plain one is known"
-    if text.isascii() or self._simply(text): return text
+)->str: # NFC, with typographic variants this charset lacks replaced by forms it has; the rest is left alone
+    "`text` as this charset would write it: `’` becomes `'` where only the plain one is known, and the other way round"
+    if text.isascii() and "'" not in text and '"' not in text or self._simply(text): return text
     def f(c):
-        p = None if c in self._ix else _plain.get(c)
-        return c if p is None or any(o not in self._ix for o in p) else p
+        if c in self._ix: return c
+        p = _plain.get(c)
+        return next((o for o in (p, _other.get(c), _other.get(p)) if o is not None and all(x in self._ix for x in o)), c)
     return ''.join(g if g in self._ix else ''.join(map(f, g)) for g in graphemes(text))
 
 # %% ../nbs/00_text.ipynb #40a6913f
