@@ -537,14 +537,18 @@ _nouns = set('jahr jahre jahren zeit mann frau leben tag tage welt haus land sta
 _noun = regex.compile('.{2,}(?:ung|ungen|heit|heiten|keit|keiten|schaft|schaften|tion|tionen|tät|täten|nis|nisse|tum|ling|linge|chen|lein|meister|mann|frau|haus|stadt|land|berg|burg)s?$')
 _other = regex.compile('(?:ig|ige|iger|igen|iges|igem|lich|liche|licher|lichen|liches|isch|ische|ischer|ischen|isches|sam|bar|los|lose|losen|ierte?n?|ieren|te|ten|test|tet|end|ende|enden|est|st)$')
 
+_small = dict(de='allen', it='grande vera', fr='grande porte', es='grande norte paso', pt='grande norte', tr='adam anne', fi='asia', **{'is':'vera'})       # names in English, common words elsewhere
+_months = {'april', 'august', 'september', 'november', 'december'}        # small wherever they are spelled as in English, but in German
+
 def _letter_case(lang, rates, own):
     "A function of a folded word and its place among the most frequent that returns its shares of lower, title and upper case"
     if own: return lambda w,k: rates['own'].get(w, rates['case'])
     def german(w, k):
         noun = .97 if w in _nouns or _noun.match(w) else .06 if k<400 else .15 if _other.search(w) else .6
         return .99*(1-noun),.99*noun,.01
+    common = {*_small.get(lang, '').split(), *(_months if lang!='de' else ())}
     def any_(w, k):
-        known = rates['own'].get(w)
+        known = rates['own'].get(w) if w not in common else None
         return known if len(w)>3 and known is not None and known[1]>.9 else german(w, k) if lang=='de' else rates['case']
     return any_
 
