@@ -589,6 +589,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'hwr_nb.pretrain._holder': ('pretrain.html#_holder', 'hwr_nb/pretrain.py'),
                                  'hwr_nb.pretrain.append_history': ('pretrain.html#append_history', 'hwr_nb/pretrain.py'),
                                  'hwr_nb.pretrain.budget_of': ('pretrain.html#budget_of', 'hwr_nb/pretrain.py'),
+                                 'hwr_nb.pretrain.deaf': ('pretrain.html#deaf', 'hwr_nb/pretrain.py'),
                                  'hwr_nb.pretrain.distorted': ('pretrain.html#distorted', 'hwr_nb/pretrain.py'),
                                  'hwr_nb.pretrain.finish': ('pretrain.html#finish', 'hwr_nb/pretrain.py'),
                                  'hwr_nb.pretrain.first_weights': ('pretrain.html#first_weights', 'hwr_nb/pretrain.py'),

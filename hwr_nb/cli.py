@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['count', 'natural', 'seeds', 'amount', 'WORD', 'UsageError', 'printable', 'explain', 'stoppable', 'say', 'alone',
-           'tell', 'progress', 'command', 'file_to_write', 'hwr_corpus', 'hwr_synth', 'hwr_pretrain', 'hwr_selftrain',
-           'hwr_eval', 'row', 'counted', 'hwr_read', 'hwr_demo']
+           'tell', 'progress', 'command', 'file_to_write', 'hwr_corpus', 'counted', 'hwr_synth', 'hwr_pretrain',
+           'hwr_selftrain', 'hwr_eval', 'row', 'hwr_read', 'hwr_demo']
 
 # %% ../nbs/12_cli.ipynb #25b5d097
 import itertools, json, os, re, shutil, signal, sys, threading, time, warnings
@@ -173,6 +173,26 @@ def hwr_corpus(
     for _,why in failed: say(printable(why))
     if failed: raise ValueError(f'{out} is written, but {len(failed):,} of the texts and folders found could not be used and were left out')
 
+# %% ../nbs/12_cli.ipynb #4164e20d
+def counted(
+    items, # any iterable
+    total:int, # how many there will be
+    every:float=60, # seconds between two lines
+    bar:bool=False, # write over the same line of the terminal, five times a second
+):
+    "The same items; says on stderr how many have passed"
+    start = last = time.monotonic()
+    for n,o in enumerate(items, 1):
+        yield o
+        now = time.monotonic()
+        if now-last < (.2 if bar else every): continue
+        last,s = now,f'{n:,} of {total:,}, {n/(now-start):,.0f}/s'
+        if not bar: say(s); continue
+        try: print(f'\r{s} ', end='', file=sys.stderr, flush=True)
+        except OSError: bar = False         # the terminal is gone
+    with suppress(OSError):
+        if bar: print('\r\x1b[K', end='', file=sys.stderr, flush=True)
+
 # %% ../nbs/12_cli.ipynb #5fa37c45
 def _book(fonts, charset):
     "The `FontBook` of a folder, with its report if a font is left out; None for the shipped fonts"
@@ -312,29 +332,9 @@ def row(
 )->str: # one line with its end
     "A reading as a line of `hwr-read`"
     from hwr_nb.data import tsv
-    if format=='tsv': return '\t'.join([tsv(r.path), r.text, f'{r.confidence:.4f}'] + [tsv(r.error)]*bool(r.error)) + '\n'
+    if format=='tsv': return '\t'.join([tsv(r.path), tsv(r.text), f'{r.confidence:.4f}'] + [tsv(r.error)]*bool(r.error)) + '\n'
     d = dict(path=r.path, text=r.text, confidence=round(r.confidence, 4)) | (dict(error=r.error) if r.error else {})
     return json.dumps(d, ensure_ascii=False) + '\n'
-
-# %% ../nbs/12_cli.ipynb #4164e20d
-def counted(
-    items, # any iterable
-    total:int, # how many there will be
-    every:float=60, # seconds between two lines
-    bar:bool=False, # write over the same line of the terminal, five times a second
-):
-    "The same items; says on stderr how many have passed"
-    start = last = time.monotonic()
-    for n,o in enumerate(items, 1):
-        yield o
-        now = time.monotonic()
-        if now-last < (.2 if bar else every): continue
-        last,s = now,f'{n:,} of {total:,}, {n/(now-start):,.0f}/s'
-        if not bar: say(s); continue
-        try: print(f'\r{s} ', end='', file=sys.stderr, flush=True)
-        except OSError: bar = False         # the terminal is gone
-    with suppress(OSError):
-        if bar: print('\r\x1b[K', end='', file=sys.stderr, flush=True)
 
 # %% ../nbs/12_cli.ipynb #bd510fb3
 def _rescue(f, out):

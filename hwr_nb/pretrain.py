@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HELD_OUT', 'ROOM', 'LESSON', 'AUGMENT', 'training_fonts', 'word_sources', 'sha', 'made', 'provenance', 'run_dir',
            'run_place', 'spared', 'append_history', 'Checkpoint', 'budget_of', 'History', 'pretrain', 'pick_device',
-           'first_weights', 'fit_until', 'distorted', 'set_trust', 'held_out', 'finish']
+           'first_weights', 'deaf', 'fit_until', 'distorted', 'set_trust', 'held_out', 'finish']
 
 # %% ../nbs/09_pretrain.ipynb #16630028
 import csv, glob, hashlib, importlib.metadata, io, json, math, os, platform, re, shlex, shutil, signal, sys, threading, zipfile, time, warnings
@@ -397,6 +397,15 @@ def first_weights(
     net.load_state_dict({**new, **fits})
     return net
 
+@contextmanager
+def deaf():
+    "Ctrl-C and the like change nothing meanwhile: who presses it twice shall not lose what the first was about to save"
+    if threading.current_thread() is not threading.main_thread(): yield; return
+    was = {s: signal.signal(s, signal.SIG_IGN) or signal.SIG_DFL for n in ('SIGINT', 'SIGTERM', 'SIGHUP') if (s := getattr(signal, n, None))}
+    try: yield
+    finally:
+        for s, f in was.items(): signal.signal(s, f)
+
 def fit_until(
     learn,          # Learner with a `Budget`
     ckpt,           # its `Checkpoint`
@@ -408,7 +417,8 @@ def fit_until(
     try:
         with learn.no_bar() if not interactive() else nullcontext(), in_step(learn), ckpt.listening(): learn.fit(1 << 16)      # more than any budget; a bar makes a list of them
     except KeyboardInterrupt:
-        ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.holds()}'); raise
+        with deaf(): ckpt.save(); say(f'Stopped at step {learn.budget.step}; {ckpt.holds()}')
+        raise
     except (RuntimeError, OSError): ckpt.try_save(now=True); raise       # a process that draws words was killed, memory is short, or a disk is full
 
 # %% ../nbs/09_pretrain.ipynb #2d18eeb1

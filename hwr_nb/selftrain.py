@@ -11,7 +11,7 @@ __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FE
            'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
-import csv, filecmp, json, math, os, re, time
+import copy, csv, hashlib, json, math, os, re, time
 from pathlib import Path
 
 import editdistance
@@ -26,7 +26,7 @@ from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, 
 from .match import matched
 from .model import LOOKS, SURE, confidence, each_of, fit_of, glimpse, greedy, likeliest, save_model, scores_of, speller_counts
 from .parallel import first_only, largest, mine, once, rank, world, woven
-from .pretrain import Checkpoint, budget_of, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
+from .pretrain import Checkpoint, budget_of, deaf, pick_device, provenance, run_dir, run_place, set_trust, sha, spared, word_sources
 from .spell import lesson, spell, word_batches
 from .splice import SplicedWords, splicer
 from .text import nfc
@@ -515,6 +515,7 @@ def selftrain(
     from hwr_nb.recognize import Recognizer
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
     allowed(minutes, steps, rounds, seed, workers, lr, bs); rec, say = Recognizer.load(model), first_only(say)
+    came = copy.deepcopy(rec)       # its file may be another when the run ends
     rec.net.to(device := pick_device(device))
     with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):
         minutes, steps = budget_of(state if resume else None, minutes, steps, 15, say); torch.manual_seed(seed)
@@ -535,7 +536,7 @@ def selftrain(
         budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, run_settings(model, synth, names, inks, rec.charset, words, trusted, junk) | dict(seed=seed, rounds=rounds, languages=langs, bs=bs, lr=lr), budget=(minutes, steps))
         learn = hwr_learner(word_dls(synth, None, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(0), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
         run_rounds(learn, pl, ckpt, resume)
-        return once(finish_rounds, learn, pl, out, state, rec, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
+        return once(finish_rounds, learn, pl, out, state, came, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
 
 # %% ../nbs/10_selftrain.ipynb #57c2752b
 PER_MINUTE = 500    # crops for each minute of a run, at most
@@ -587,7 +588,8 @@ def run_rounds(
         if pl.round: pl.look(last=True); pl.tell()
         if (b := learn.budget).most and b.step >= b.most: pl.say(f'The run ended after {b.seconds / 60:.1f} minutes: so few crops have been learned from often enough.')
     except KeyboardInterrupt:
-        ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.holds()}'); raise
+        with deaf(): ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.holds()}')
+        raise
     except (RuntimeError, OSError): ckpt.try_save(now=True); raise       # a process that draws words was killed, memory is short, or a disk is full
 
 # %% ../nbs/10_selftrain.ipynb #c80d1f95
@@ -691,10 +693,11 @@ def without(
     def which():
         wi, size = WordImages(labeled), lambda f: os.path.getsize(f) if os.path.isfile(f) else -1
         if not wi.texts: return []              # it cannot be measured, which is said later
-        of, same = {}, {os.path.realpath(f) for f in wi.files}
-        for f in wi.files: of.setdefault(size(f), []).append(f)
-        copied = lambda f: any(filecmp.cmp(f, g, shallow=False) for g in of.get(size(f), ()))
-        return [i for i, f in enumerate(files) if os.path.realpath(f) in same or copied(f)]
+        def content(f):
+            try: return hashlib.sha256(Path(f).read_bytes()).digest()
+            except OSError: return f            # who opens it says so
+        of, sizes, same = {content(f) for f in wi.files}, {size(f) for f in wi.files}, {os.path.realpath(f) for f in wi.files}
+        return [i for i, f in enumerate(files) if os.path.realpath(f) in same or size(f) in sizes and content(f) in of]
     out = set(once(which))
     rest = [f for i, f in enumerate(files) if i not in out]
     n = len(files) - len(rest)
@@ -807,16 +810,16 @@ def finish_rounds(
     k, weights = pl.best
     net, full = pl.teacher().net, bool(learn.budget.most and learn.budget.step >= learn.budget.most)
     better = k > 0
-    came = Recognizer.load(settings['model']).net.state_dict()
+    came = base.net.state_dict()
     net.load_state_dict((leaned(weights, came) if full else weights) if better else came)        # its speller too
     with_ = {n: v for n, v in provenance(pl.synth, model_hash=learn.checkpoint.args['model']).items() if n != 'fonts'}
     prov = dict(base.provenance) | dict(phase='selftrain', selftrain=with_ | dict(settings, round=k, improved=better, taught=with_['words_hash'] if better else taught(base.provenance), steps=learn.budget.step, enough=full, lean=LEAN if better and full else 0., minutes_used=round(learn.budget.seconds / 60, 1)))
     rec = Recognizer(net.cpu().half().float(), learn.charset, base.calibration, prov)       # with 16 bits, as the file will have it
-    some, start = slice(None, None, -(-len(pl.inks) // REPORTED)), Recognizer.load(settings['model'])
-    both = zip(pl.names[some], *(r.read_inks(pl.inks[some]) for r in (start, rec)))
+    some = slice(None, None, -(-len(pl.inks) // REPORTED))
+    both = zip(pl.names[some], *(r.read_inks(pl.inks[some]) for r in (base, rec)))
     report = dict(settings=settings, rounds=pl.rows, round=k, improved=better, saw=list(pl.saw.values()), left_out=bad, provenance=prov,
                   readings=[dict(file=n, before=b, sure_before=round(p, 4), after=a, sure=round(q, 4)) for n, (b, p), (a, q) in both])
-    if test is not None: report |= measured(start, rec, test)
+    if test is not None: report |= measured(base, rec, test)
     with atomic_write(run_dir(out) / 'report.json', 'w') as f: json.dump(report, f, indent=1, ensure_ascii=False)
     save_model(out, rec.net, learn.charset, base.calibration, prov)
     state.unlink(missing_ok=True)
