@@ -58,6 +58,7 @@ def _oddity(data, enc):
     odd = regex.findall(r'(?<=\p{Ll})(?![“‘«†‡¹²³£€]+(?!\p{L}))[^\x00-\x7f\p{Ll}\p{M}\p{Z}»”’‹›…°ºª™®·´¬\xad–—]|(?<=\p{L})[^\x00-\x7f\p{L}\p{M}\p{Z}’·\xad–—…”»](?=\p{L})|[ƒŸ](?=\p{L})|(?<=\p{L})[ƒŸ]|[‚„](?=\s)', s)
     return len(odd)/max(1, len(beyond))
 
+# %% ../nbs/01_corpus.ipynb #4476b941
 _encodings = *_western, 'cp1250', 'iso8859_2', 'mac_latin2', 'cp852', 'cp1254', 'cp857', 'mac_turkish', 'mac_iceland', 'cp1257', 'cp1251', 'koi8_r', 'koi8_u', 'cp866', 'iso8859_5', 'mac_cyrillic', 'cp1253', 'iso8859_7', 'cp737'
 
 @lru_cache(1)
@@ -537,6 +538,7 @@ _nouns = set('jahr jahre jahren zeit mann frau leben tag tage welt haus land sta
 _noun = regex.compile('.{2,}(?:ung|ungen|heit|heiten|keit|keiten|schaft|schaften|tion|tionen|tät|täten|nis|nisse|tum|ling|linge|chen|lein|meister|mann|frau|haus|stadt|land|berg|burg)s?$')
 _other = regex.compile('(?:ig|ige|iger|igen|iges|igem|lich|liche|licher|lichen|liches|isch|ische|ischer|ischen|isches|sam|bar|los|lose|losen|ierte?n?|ieren|te|ten|test|tet|end|ende|enden|est|st)$')
 
+# %% ../nbs/01_corpus.ipynb #40ed60ed
 _small = dict(de='allen', it='grande vera', fr='grande porte', es='grande norte paso', pt='grande norte', tr='adam anne', fi='asia', **{'is':'vera'})       # names in English, common words elsewhere
 _months = {'april', 'august', 'september', 'november', 'december'}        # small wherever they are spelled as in English, but in German
 

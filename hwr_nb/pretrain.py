@@ -321,6 +321,7 @@ class History(Callback):
 LESSON = .15    # share of the time in which the speller alone learns
 AUGMENT = 0.    # strength of `BatchAugment` in training
 
+# %% ../nbs/09_pretrain.ipynb #156701d8
 def pretrain(
     out,                # model file to write, NAME.safetensors
     words=None,         # as `WordSynth`: a sampler, a `WordDistribution`, a words.tsv, or None for what the charset lets expect

@@ -514,8 +514,7 @@ def selftrain(
     "Adapt a model to crops nobody transcribed. Raises `ValueError` for input that cannot work"
     from hwr_nb.recognize import Recognizer
     if unlabeled is None or out is None: raise ValueError('selftrain needs a folder of unlabeled crops and a model file to write.')
-    allowed(minutes, steps, rounds, seed, workers, lr, bs); rec, say = Recognizer.load(model), first_only(say)
-    came = copy.deepcopy(rec)       # its file may be another when the run ends
+    allowed(minutes, steps, rounds, seed, workers, lr, bs); rec, say = Recognizer.load(model), first_only(say); came = copy.deepcopy(rec)       # its file may be another when the run ends
     rec.net.to(device := pick_device(device))
     with run_place(out, resume) as (out, state), torch.random.fork_rng(devices=[]):
         minutes, steps = budget_of(state if resume else None, minutes, steps, 15, say); torch.manual_seed(seed)
