@@ -146,7 +146,7 @@ class BiLSTM(nn.Module):
 
     def forward(self, x, lens):
         B = x.shape[1]
-        if more := -B % 8 * (B > 48): x, lens = F.pad(x, (0, 0, 0, more)), F.pad(lens, (0, more))      # oneDNN takes four times as long for 59 words as for 60
+        if more := -B % 8 * (B > 48): x, lens = F.pad(x, (0, 0, 0, more)), F.pad(lens, (0, more))      # oneDNN takes more than three times as long for 59 words as for 60
         return torch.cat([self.fwd(x)[0], flip_within(self.bwd(flip_within(x, lens))[0], lens)], 2)[:, :B]
 
 # %% ../nbs/06_model.ipynb #eb064974
