@@ -29,6 +29,11 @@ def one_thread():
     "Threads of several test processes wait for each other, and waiting counts as time of the processor"
     n = torch.get_num_threads(); torch.set_num_threads(1); yield; torch.set_num_threads(n)
 
+@pytest.fixture(scope='module', autouse=True)
+def words_of_languages():
+    "The lists that tell old encodings apart are unpacked once in a process, which takes two seconds"
+    with pytest.warns(UserWarning, match='not UTF-8'): decode_text('schöne Grüße'.encode('cp1252'))
+
 @pytest.fixture(scope='module')
 def file(tmp_path_factory): return tmp_path_factory.mktemp('fuzz')/'x'
 
