@@ -709,6 +709,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'hwr_nb.selftrain.PseudoLabels.tell': ('selftrain.html#pseudolabels.tell', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.PseudoLabels.turn': ('selftrain.html#pseudolabels.turn', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.allowed': ('selftrain.html#allowed', 'hwr_nb/selftrain.py'),
+                                  'hwr_nb.selftrain.as_before': ('selftrain.html#as_before', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.balance': ('selftrain.html#balance', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.contents': ('selftrain.html#contents', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.corrected': ('selftrain.html#corrected', 'hwr_nb/selftrain.py'),

@@ -310,6 +310,7 @@ class WordImages:
     def __init__(self,
         folder,             # folder with images, or image paths, or another `WordImages`
         labels='auto',      # 'auto': labels.tsv or labels.csv in the folder if there; None: ignore labels; else, for a folder, a path
+        failed=None,        # where no labels are: as for `find_images`
     ):
         self.texts, self.groups, self.pages = None, None, None
         if labels not in ('auto', None) and not isinstance(folder, (str, os.PathLike)): raise ValueError(f'Labels ({labels}) are read for a folder: give WordImages(folder, labels=...).')
@@ -320,7 +321,7 @@ class WordImages:
         if not isinstance(folder, (str, os.PathLike)): self.folder, self.files = None, [Path(f) for f in folder]; return
         self.folder = Path(folder)
         if labels == 'auto': labels = label_file(self.folder)
-        if labels is None: self.files = find_images(folder); return
+        if labels is None: self.files = find_images(folder, failed); return
         rows = read_labels(labels)
         named = lambda f: f if '\\' not in f or os.path.exists(self.folder / f) else f.replace('\\', '/')      # written on Windows
         self.files = respelled([self.folder / named(r.file) for r in rows])

@@ -72,10 +72,10 @@ def find_archive(
     folder = Path(folder)
     if not folder.is_dir(): raise ValueError(f'{folder}: no such folder.')
     below = sorted(p for p in folder.iterdir() if not p.name.startswith('.'))
-    roots = [p for p in [folder] if (p/'unlabeled').is_dir()] or [p for p in below if (p/'unlabeled').is_dir()]
+    roots = [p for p in [folder] if os.path.isdir(p/'unlabeled')] or [p for p in below if os.path.isdir(p/'unlabeled')]
     if not roots: raise ValueError(f'{folder}: there is no folder unlabeled/ in it; put the word crops to learn from into one, and crops with a labels.tsv, if there are any, into labeled/ beside it.')
     if len(roots) > 1: raise ValueError(f'{folder}: holds {len(roots)} archives ({", ".join(p.name for p in roots)[:80]}); name one of them.')
-    find_images(roots[0]/'unlabeled')
+    find_images(roots[0]/'unlabeled', [])
     lab = roots[0]/'labeled'
     if not lab.is_dir(): return roots[0]/'unlabeled', None
     if WordImages(lab).texts is None: raise ValueError(f'{lab}: no labels.tsv there, so nothing can be measured with it; add one or take the folder away.')
@@ -453,7 +453,7 @@ def open_archive(
             if left: say(f'{left} files of {data.name} are neither images nor label files and were left out.')
             name, data = data.stem, out/'archive'
     unl, lab = find_archive(out/'archive' if data is None else data)
-    n, m = len(find_images(unl)), len(WordImages(lab)) if lab else 0
+    n, m = len(find_images(unl, [])), len(WordImages(lab)) if lab else 0
     about += f' {n:,} crops without transcription to learn from, {f"{m:,} others with one to measure with" if m else "none with one, so nothing can be measured"}.'
     s = Story(getattr(name, 'name', name), about, data is None, n, minutes, charset)
     say(_plain(f"{'SIMULATED, not real handwriting. ' * s.simulated}{about}"))

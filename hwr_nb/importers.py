@@ -92,8 +92,11 @@ class Source:
 
     def files(self, exts, root=None):
         "Files below the root with one of these endings, through links to folders below it too; hidden ones are left out"
-        def no(e): raise ValueError(f'{e.filename}: cannot be opened ({e.strerror}); check that it may be read.')
         root = root or self.root
+        def no(e):
+            why = f'{e.filename}: cannot be opened ({e.strerror})'
+            if Path(e.filename) == Path(root): raise ValueError(f'{why}; check that it may be read.')
+            warnings.warn(f'{why}, so what is there is left out; check that it may be read.')
         for d, dirs, names in _walk(root, no):
             out = [n for n in dirs if os.path.islink(p := os.path.join(d, n)) and not Path(p).resolve().is_relative_to(Path(root).resolve())]
             for n in out: warnings.warn(f'{os.path.join(d, n)}: leads out of {root}, so what is there is left out; copy it in, or import that folder by itself.')
@@ -482,7 +485,9 @@ def folder_words(
 ):                      # yields `Word`s
     "Words of a folder of crops"
     lab = src.path if src.path.is_file() else label_file(src.path)
-    rows = [(r.file, r.text, r.group, r.page) for r in read_labels(lab)] if lab else [(f.relative_to(src.root).as_posix(), '', '', '') for f in find_images(src.root)]
+    shut = []
+    rows = [(r.file, r.text, r.group, r.page) for r in read_labels(lab)] if lab else [(f.relative_to(src.root).as_posix(), '', '', '') for f in find_images(src.root, shut)]
+    for _, why in shut: warnings.warn(why)
     for (file, text, group, page), at in zip(rows, respelled([src.root/r[0].replace('\\', '/') for r in rows])):
         if Path(file).is_absolute() and Path(file).is_relative_to(os.path.abspath(src.root)): file = Path(file).relative_to(os.path.abspath(src.root)).as_posix(); at = src.root/file
         name, find = posixpath.splitext(file)[0], partial(src.find, where=str(lab), search=False)

@@ -6,9 +6,9 @@
 __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FEWEST', 'LUCK', 'USES', 'SOUND', 'LOOKING',
            'PIECES', 'PER_MINUTE', 'SPELLING', 'LEAN', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind',
            'balance', 'settle', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents',
-           'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'run_rounds', 'taught',
-           'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without', 'load_crops',
-           'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
+           'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'as_before', 'run_rounds',
+           'taught', 'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without',
+           'load_crops', 'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import copy, csv, hashlib, json, math, os, re, time
@@ -524,7 +524,7 @@ def selftrain(
         test, measure = opened or (None, None)
         trusted, junk = corrected(corrections, names, inks, unlabeled, rec.charset, say); enough(len(names) - len(junk))
         was = once(lambda: Checkpoint(state, {}).read()['args']) if resume else {}
-        some = sample(names, minutes, {*trusted, *junk}, seed, say, was.get('crops'))
+        some = as_before(names, old, state, say) if len(old := (was.get('names') or '').split('\0')) > 1 else sample(names, minutes, {*trusted, *junk}, seed, say)
         names, inks = [names[i] for i in some], [inks[i] for i in some]
         words, langs = once(expected_words, words, rec, inks, say, was.get('languages'))        # two machines may read a letter differently, and then expect other words
         synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 512)
@@ -561,14 +561,26 @@ def sample(
     wanted,         # names of crops that a person has looked at: they are taken besides
     seed=0,         # of the choice
     say=print,      # told if not all are taken
-    n=None,         # how many the run took that is resumed
 ) -> list:          # numbers of crops, in order
     "The crops that a run has time for: who reads more than it can learn from has no time left to learn"
     rest = [i for i, name in enumerate(names) if name not in wanted]
-    n = n - len(names) + len(rest) if n else len(rest) if minutes is None else max(FEWEST, int(PER_MINUTE * minutes))
+    n = len(rest) if minutes is None else max(FEWEST, int(PER_MINUTE * minutes))
     if len(rest) <= n: return list(range(len(names)))
-    say(f'{n:,} of the {len(rest):,} crops, chosen by lot, are used' + (f': as many as {minutes:g} minutes are enough for.' if minutes and n == max(FEWEST, int(PER_MINUTE * minutes)) else ', as before.'))
+    say(f'{n:,} of the {len(rest):,} crops, chosen by lot, are used: as many as {minutes:g} minutes are enough for.')
     return sorted({*range(len(names))} - {*np.random.default_rng((seed, 5)).permutation(rest)[n:].tolist()})
+
+def as_before(
+    names,          # of all crops
+    was,            # of those that the run began with
+    state,          # file of that run
+    say=print,      # told if there are more
+) -> list:          # numbers of crops, in order
+    "The crops that a resumed run began with, whatever has come since. Raises `ValueError` where one is gone"
+    at = {n: i for i, n in enumerate(names)}
+    gone = [n for n in was if n not in at]
+    if gone: raise ValueError(f'{len(gone):,} of the {len(was):,} crops that this run began with are not there or cannot be used, the first {gone[0]!r}: put them back, or delete {state} to begin anew.')
+    if len(names) > len(was): say(f'It goes on with the {len(was):,} crops that it began with; {len(names):,} are there.')
+    return [at[n] for n in was]
 
 # %% ../nbs/10_selftrain.ipynb #3528a9f9
 SPELLING = .1   # share of the time in which the speller learns other words than those it was trained on
@@ -657,9 +669,9 @@ def run_settings(
     trusted,    # {name: text} of corrected crops
     junk,       # names of crops that are no words
 ) -> dict:
-    "What must be the same when a run is resumed, large things as their hash"
+    "What must be the same when a run is resumed, large things as their hash; the crops by name, for more may have come"
     from hwr_nb.recognize import model_path
-    return dict(model=sha(model_path(model).read_bytes()), fonts=provenance(synth)['fonts_hash'], crops=len(names), names=sha(*names), inks=sha(*(a.tobytes() for a in inks)), charset=charset.chars, words=repr(words),
+    return dict(model=sha(model_path(model).read_bytes()), fonts=provenance(synth)['fonts_hash'], crops=len(names), names='\0'.join(names), inks=sha(*(a.tobytes() for a in inks)), charset=charset.chars, words=repr(words),
                 words_hash=sha(*words.words, *words.counts), corrections=sha(*(x for nt in sorted(trusted.items()) for x in nt), *sorted(junk)))
 
 
@@ -713,18 +725,18 @@ def load_crops(
 ) -> tuple:         # (names, ink images, {name: error})
     "Ink images of all crops that can be opened and hold ink. Raises `ValueError` if they are too few"
     from hwr_nb.recognize import open_inks
-    wi = WordImages(folder, labels=None)
+    wi = WordImages(folder, labels=None, failed=(shut := []))
     once_each = {os.path.normpath(f): f for f in reversed(wi.files)}
     if (n := len(wi.files) - len(once_each)): say(f'{n} of the {len(wi.files)} files are given once more; each is used once.')
     wi.files = without([*once_each.values()][::-1], labeled, say)
     inks, errors = open_inks(wi.files, height)
     names = wi.names()
-    bad = {names[i]: e for i, e in errors.items()} | {n: 'blank' for n, a in zip(names, inks) if a is not None and not a.any()}
+    bad = {f'{os.path.relpath(d, wi.folder)}/': e for d, e in shut} | {names[i]: e for i, e in errors.items()} | {n: 'blank' for n, a in zip(names, inks) if a is not None and not a.any()}
     good = [(n, a) for n, a in zip(names, inks) if n not in bad]
     for n, e in list(bad.items())[:20]: say(f'left out {n}: {e}')
     if len(bad) > 20: say(f'left out {len(bad) - 20} more; report.json names them all')
     where = wi.folder or 'The files given'
-    if not names: raise ValueError(f'{where}: no crops to learn from.')
+    if not names: raise ValueError(shut[0][1] if shut else f'{where}: no crops to learn from.')
     if not good: raise ValueError(f'{where}: none of the {len(names)} images can be used; the first: {next(iter(bad.values()))}')
     if len(good) < FEWEST: raise ValueError(f'{where}: {len(good)} of {len(names)} images can be used, too few to learn from; {FEWEST} are the least, 200 or more do well.')
     return [n for n, _ in good], [a for _, a in good], bad

@@ -206,6 +206,23 @@ def test_unreadable_folder(tiny, tmp_path, monkeypatch):
     (tmp_path/'shut').mkdir(); shutil.copy(tiny.good, tmp_path/'a.png'); refuse_to_open(monkeypatch, tmp_path/'shut')
     assert len(goes_on_any(tiny, tmp_path, why='Permission denied'))==1
 
+def test_unreadable_folder_of_an_archive(tiny, tmp_path, monkeypatch):
+    "closed folder in an archive (lost+found of a disk) | EACCES on a folder beside the crops to learn from, of hwr-demo's archive and of a collection; then on the crops' own folder | the crops beside it are used, it is named among what was left out; refused where it is all there is"
+    from hwr_nb.demo import find_archive
+    from hwr_nb.importers import import_words
+    from hwr_nb.selftrain import load_crops
+    unl = tmp_path/'unlabeled'; unl.mkdir(); said, shut = [], 'lost+found'
+    for k in range(10): shutil.copy(tiny.good, unl/f'{k}.png')
+    for d in (unl, tmp_path): (d/shut).mkdir()
+    for d in (unl, tmp_path): refuse_to_open(monkeypatch, d/shut)
+    names, _, bad = load_crops(unl, say=said.append)
+    assert len(names)==10 and list(bad)==['lost+found/'] and any('left out lost+found/' in s and 'Permission denied' in s for s in said)
+    assert find_archive(tmp_path)==(unl, None)
+    with pytest.warns(UserWarning, match='Permission denied'): assert import_words(unl, tmp_path/'out', labels=False).n==10
+    refuse_to_open(monkeypatch, unl)
+    for use in (load_crops, lambda d: import_words(d, tmp_path/'more', labels=False)):
+        with pytest.raises(ValueError, match='Permission denied'): use(unl)
+
 def test_symlink_circle(tiny, tmp_path):
     "symbolic links in a circle | two folders that link to each other | each crop is read once"
     for a in 'xy': (tmp_path/a).mkdir(); shutil.copy(tiny.good, tmp_path/a/f'{a}.png')
@@ -1000,6 +1017,22 @@ def test_selftraining_killed_at_any_moment(tiny, tmp_path, at):
     finished(tmp_path)
     rows = list(csv.DictReader((tmp_path/'m.run'/'history.csv').open()))
     assert [r['round'] for r in rows]==['0', '1', '2'] and json.loads((tmp_path/'m.run'/'report.json').read_text())['rounds']
+
+def test_resume_after_more_crops_have_come(tiny, tmp_path):
+    "an archive that has grown or lost a crop between a kill and --resume | after a kill a crop is taken away, then it is back and another has come (one has a byte E9 in its name) | refused by the name of the one that is gone; then it goes on with the crops that it began with, and says so"
+    crops, out, said = tmp_path/'crops', tmp_path/'m.safetensors', tmp_path/'said'
+    shutil.copytree(tiny.crops, crops); odd = os.fsdecode(os.fsencode(crops) + b'/caf\xe9.png'); shutil.copy(tiny.good, odd)
+    own = SimpleNamespace(**vars(tiny) | dict(crops=crops)); gone = crops/tiny.good.name
+    assert run(self_training, own, out, at='averages:6')==-signal.SIGKILL
+    gone.rename(tmp_path/'away.png')
+    args = ['--out', out, '--unlabeled', crops, '--words', tiny.words, '--resume', '--model', tiny.parrot]
+    run(command, 'selftrain', args, said)
+    code, _, err = json.loads(said.read_text())
+    assert code==1 and err.count('\n')==1 and f"1 of the 13 crops that this run began with are not there or cannot be used, the first '{gone.name}'" in err
+    shutil.copy(tmp_path/'away.png', gone); shutil.copy(tiny.good, crops/'new.png')
+    run(command, 'selftrain', args, said)
+    code, text, err = json.loads(said.read_text())
+    assert code==0 and 'It goes on with the 13 crops that it began with; 14 are there.' in text and out.exists(), err
 
 def test_selftraining_with_bad_crops(tiny, tmp_path):
     "bad crops in an archive to learn from | a text named .png, a blank page | each is named, training goes on; the last line counts those that could not be opened, exit 1, and the model is there"
