@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES', 'HEIGHT', 'MARGIN', 'WORK', 'MAX_WIDTH', 'PACE',
-           'EVEN', 'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'darkened',
-           'ink_map', 'framed', 'strokes', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label', 'read_labels',
-           'find_images', 'respelled', 'label_file', 'WordImages', 'padded', 'collate', 'fits', 'column_mask',
-           'BucketStream', 'hung_up', 'WordDL', 'word_dls']
+           'EVEN', 'COLUMNS', 'FOREIGN', 'STEP', 'STRETCH', 'open_image', 'upright', 'one_picture', 'darkened', 'tones',
+           'between_strips', 'ink_map', 'framed', 'strokes', 'ink_image', 'normalization', 'stretched', 'tsv', 'Label',
+           'read_labels', 'find_images', 'respelled', 'label_file', 'WordImages', 'padded', 'collate', 'fits',
+           'column_mask', 'BucketStream', 'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
 import csv, io, os, sys, threading, time, warnings
@@ -117,6 +117,29 @@ def darkened(
     "What is fainter than an eighth of full ink is paper, and from there on ink grows evenly"
     return np.clip((np.arange(256) / full - .12) * (255 / .88), 0, 255).astype(np.uint8)
 
+def tones(
+    a,          # uint8, gray levels
+) -> tuple:     # of the darkest hundredth, the middle, the brightest hundredth, 0..255
+    "Levels that a few odd pixels do not change"
+    s = np.sort(a, None)
+    return tuple(int(s[int(q * (len(s) - 1))]) for q in (.01, .5, .99))
+
+def between_strips(
+    small,      # uint8 [h, w], a dark picture with something bright in it
+    level,      # of what is bright, 0..255
+) -> tuple:     # (slice of rows, slice of columns) of dark paper with darker ink between bright strips at its edges; None: it is no such picture
+    "A page edge in a crop makes dark paper look like white ink on black"
+    ends = []
+    for k in (1, 0):
+        dark = np.flatnonzero(small.mean(k) < level)
+        if not len(dark): return None
+        n, a, b = small.shape[1 - k], dark[0], dark[-1] + 1
+        ends.append(slice(a and a + 1, b - (b < n)))        # the line beside a strip may hold a bit of it
+    inner = small[tuple(ends)]
+    if not 0 < inner.size < small.size: return None
+    lo, mid, hi = tones(inner)
+    return tuple(ends) if mid - lo > max(20, (hi - mid) / 2) else None
+
 def ink_map(
     im: Image.Image,    # 'L'
 ) -> np.ndarray:        # uint8 [h, w], 0 paper to 255 full ink
@@ -124,11 +147,13 @@ def ink_map(
     w, h = im.size
     if h > WORK: im = im.resize((max(1, round(w * WORK / h)), WORK), Image.Resampling.BOX)
     a = np.asarray(im)
+    small = cv2.resize(a, (max(1, a.shape[1] // 4), max(1, a.shape[0] // 4)), interpolation=cv2.INTER_AREA)
+    lo, mid, hi = tones(small)
+    if mid < 150 and hi - mid > max(30, 2 * (mid - lo)):
+        if inner := between_strips(small, (mid + hi) / 2):
+            a = a[tuple(slice(s.start * n // m, s.stop * n // m) for s, n, m in zip(inner, a.shape, small.shape))]; small = small[inner]
+        else: a, small = 255 - a, 255 - small
     h, w = a.shape
-    small = cv2.resize(a, (max(1, w // 4), max(1, h // 4)), interpolation=cv2.INTER_AREA)
-    s = np.sort(small, None)
-    lo, mid, hi = (int(s[int(q * (len(s) - 1))]) for q in (.01, .5, .99))
-    if mid < 150 and hi - mid > max(30, 2 * (mid - lo)): a, small = 255 - a, 255 - small
     brightest = cv2.dilate(small, np.ones((5, 5), np.uint8))       # in each square of five by five
     paper = cv2.resize(cv2.blur(brightest, (5, 5), borderType=cv2.BORDER_REPLICATE), (w, h), interpolation=cv2.INTER_LINEAR)
     ink = cv2.subtract(paper, a)                # not below 0

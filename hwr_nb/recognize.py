@@ -7,7 +7,7 @@ __all__ = ['UNSEEN', 'SIGNS', 'Reading', 'shipped_models', 'model_path', 'Recogn
            'opened', 'drawn_over', 'SoftLexicon', 'with_rest']
 
 # %% ../nbs/11_recognize.ipynb #d95537c4
-import io, math, multiprocessing, os, re, sys, time
+import io, math, multiprocessing, os, re, sys, time, warnings
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -194,7 +194,9 @@ def opened(
     "Blocks of items with their ink images. While one is being read, half as many processes as there are threads open the next, where the system can fork them (a thread would take turns with the one that reads)"
     blocks, can = Blocks(items, height, block), sys.platform == 'linux' and not multiprocessing.current_process().daemon
     n = max(1, torch.get_num_threads() // 2) if can and len(blocks) > 1 else 0
-    them = DataLoader(blocks, batch_size=None, num_workers=n, multiprocessing_context='fork' if n else None, collate_fn=_as_it_is, worker_init_fn=hung_up, generator=torch.Generator())
+    begin = lambda n: iter(DataLoader(blocks, batch_size=None, num_workers=n, multiprocessing_context='fork' if n else None, collate_fn=_as_it_is, worker_init_fn=hung_up, generator=torch.Generator()))
+    try: them = begin(n)
+    except OSError as e: warnings.warn(f'No process could be started to open images ({e.strerror or e}): they are opened between the readings, which takes longer.'); them = begin(0)
     for part, (inks, errors) in zip(blocks.parts, them): yield part, inks, errors
 
 def _as_it_is(block): return block
