@@ -128,6 +128,7 @@ def run_place(
     out = Path(out)
     if out.is_dir(): raise ValueError(f'{out} is a folder; name a file in it that ends in .safetensors.')
     if out.suffix != '.safetensors': raise ValueError(f'A model file ends in .safetensors, {out.name!r} does not.')
+    if (n := len(os.fsencode(out.name))) > 200: raise ValueError(f'{out.name[:40]}...: a name of {n} bytes, and the files beside the model get longer ones; give it one of at most 200.')
     state = out.with_suffix('.resume')
     if str(out) != str(out).encode('utf-8', 'replace').decode(): raise ValueError(f'{out}: its name holds bytes that are no UTF-8, and such a model could not be loaded; name another place.')
     out.parent.mkdir(parents=True, exist_ok=True)

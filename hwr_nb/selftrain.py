@@ -7,11 +7,12 @@ __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FE
            'PIECES', 'PER_MINUTE', 'SPELLING', 'LEAN', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind',
            'balance', 'settle', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents',
            'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'as_before', 'run_rounds',
-           'taught', 'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without',
+           'HowFar', 'taught', 'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without',
            'load_crops', 'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
-import copy, csv, hashlib, json, math, os, re, time
+import copy, csv, hashlib, json, math, os, re, sys, time
+from contextlib import suppress
 from pathlib import Path
 
 import editdistance
@@ -416,7 +417,7 @@ def before_train(self: PseudoLabels):
     self.choose(); self.tell()
     if self.round == 0: self.saw['first'] = first; self.say(first)
     if self.round == 0 and not self.trusted and (sound := soundness(self.lab)) < SOUND:        # of all crops: the held-out ones may be few
-        self.say(f'Only {sound:.0%} of the letters are in readings that look sound, too few to learn from: is each picture one word, in a script and a language that the model knows? Corrections of some words (`review`) would let it learn all the same.')
+        self.say(f'Only {sound:.0%} of the letters are in readings that look sound, too few to learn from: is each picture one word, in a script and a language that the model and its list of words know? Corrections of some words (`review`) would let it learn all the same.')
         raise CancelFitException()
     if self.round == 0: self.set_aside(time.monotonic() - t - self.paused)
     if not self.keep: self.say('No reading can be kept to learn from: this archive is too far from what the model knows.'); raise CancelFitException()
@@ -533,7 +534,7 @@ def selftrain(
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=measure, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
         budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, run_settings(model, synth, names, inks, rec.charset, words, trusted, junk) | dict(seed=seed, rounds=rounds, languages=langs, bs=bs, lr=lr), budget=(minutes, steps))
-        learn = hwr_learner(word_dls(synth, None, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(0), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt])
+        learn = hwr_learner(word_dls(synth, None, rec.charset, bs, n=1 << 20, device=device, share=(rank(), world())), rec.net, rec.charset, aug=BatchAugment(0), ema=.995, cbs=[budget, StepSeed(seed), pl, ckpt, HowFar(pl)])
         run_rounds(learn, pl, ckpt, resume)
         return once(finish_rounds, learn, pl, out, state, came, bad, test, dict(model=str(model), minutes=minutes, steps=steps, rounds=rounds, seed=seed, crops=len(inks), words=repr(words), languages=langs, corrections=len(trusted), junk=len(junk)))
 
@@ -602,6 +603,27 @@ def run_rounds(
         with deaf(): ckpt.save(); pl.say(f'Stopped in round {pl.round}; {ckpt.holds()}')
         raise
     except (RuntimeError, OSError): ckpt.try_save(now=True); raise       # a process that draws words was killed, memory is short, or a disk is full
+
+# %% ../nbs/10_selftrain.ipynb #c6594a16
+class HowFar(Callback):
+    "How much of the run is done, on a line of the terminal that is written over and gone when the round ends"
+    order = 75      # after whatever happens between two batches
+    def __init__(self,
+        pl,         # `PseudoLabels`
+        to=None,    # where; None: standard error, in the first process
+    ): self.pl, self.to, self.last = pl, to or sys.stderr, 0.
+
+    def put(self, s):
+        with suppress(OSError, ValueError): print(s, end='', file=self.to, flush=True)       # the terminal may be gone
+
+    def before_fit(self): self.on = not rank() and getattr(self.to, 'isatty', bool)()
+    def after_batch(self):
+        if not self.on or not self.training or time.monotonic() - self.last < .5: return
+        self.last = time.monotonic()
+        self.put(f'\r{min(self.learn.budget.done, 1):.0%} of the run, round {self.pl.round} of {self.pl.rounds} ')
+
+    def after_train(self):
+        if self.on: self.put('\r\x1b[K')
 
 # %% ../nbs/10_selftrain.ipynb #c80d1f95
 def taught(
