@@ -93,9 +93,10 @@ def trdg_synth(words, fonts, n=200):
     from trdg.data_generator import FakeTextDataGenerator as G
     texts, fs = crops(words)[1], [str(f) for f in sorted(Path(fonts).iterdir()) if f.suffix in ('.ttf', '.otf')]
     random.seed(0)
-    def one(): return G.generate(0, random.choice(texts), random.choice(fs), None, 64, 'png', 5, True, 1, True, 0, 0, 0, False, 0, -1, 0, '#000000,#404040', 0, 1.0, 0, (5, 5, 5, 5), True, False, False, '')
-    for _ in range(20): one()
-    say('trdg: synthesis, images/s, height 64, skew 5, blur 1, noisy paper', rates(n, lambda: [one() for _ in range(n)]))
+    def one(waves=(0, 0)): return G.generate(0, random.choice(texts), random.choice(fs), None, 64, 'png', 5, True, 1, True, 0, *waves, False, 0, -1, 0, '#000000,#404040', 0, 1.0, 0, (5, 5, 5, 5), True, False, False, '')
+    for what, waves in (('height 64, skew 5, blur 1, noisy paper', (0, 0)), ('the same with its random waves, both ways', (3, 2))):
+        for _ in range(20): one(waves)
+        say('trdg: synthesis, images/s, ' + what, rates(n, lambda: [one(waves) for _ in range(n)]))
 
 def rapidocr_read(words, fonts, n=200):
     from rapidocr import RapidOCR
