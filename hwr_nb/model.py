@@ -309,8 +309,8 @@ def usable_device(
     device,         # torch device or its name
 ) -> torch.device:
     "The device, once it has computed something. Raises `ValueError` for one that is not there"
-    try: d = torch.device(device); torch.zeros(1, device=d); return d
-    except (RuntimeError, AssertionError): raise ValueError(f'The device {device!r} is not available here; cpu always is.') from None
+    try: d = torch.device(device); (torch.zeros(1, device=d) + 1).item(); return d
+    except (RuntimeError, AssertionError, ImportError, AttributeError): raise ValueError(f'The device {device!r} is not available here; cpu always is.') from None
 
 def bf16_pays(
     device='cpu',   # torch device or its name
