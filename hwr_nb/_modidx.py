@@ -725,6 +725,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'hwr_nb.selftrain.expected_words': ('selftrain.html#expected_words', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.figures_of': ('selftrain.html#figures_of', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.finish_rounds': ('selftrain.html#finish_rounds', 'hwr_nb/selftrain.py'),
+                                  'hwr_nb.selftrain.freer': ('selftrain.html#freer', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.kind': ('selftrain.html#kind', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.label': ('selftrain.html#label', 'hwr_nb/selftrain.py'),
                                   'hwr_nb.selftrain.leaned': ('selftrain.html#leaned', 'hwr_nb/selftrain.py'),

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['ELIDED', 'ORDINAL', 'BRIEF', 'RARE', 'LENGTHS', 'TWICE', 'LEFT', 'FEWEST', 'LUCK', 'USES', 'SOUND', 'LOOKING',
-           'PIECES', 'PER_MINUTE', 'SPELLING', 'LEAN', 'REPORTED', 'vocabulary', 'plausible', 'select', 'kind',
-           'balance', 'settle', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness', 'contents',
-           'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'as_before', 'run_rounds',
-           'HowFar', 'taught', 'learn_words', 'expected_words', 'lexicon_of', 'run_settings', 'figures_of', 'without',
-           'load_crops', 'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
+           'PIECES', 'PER_MINUTE', 'SPELLING', 'JUDGES', 'LEAN', 'REPORTED', 'vocabulary', 'plausible', 'select',
+           'kind', 'balance', 'settle', 'seen', 'plainly', 'label', 'MixedWords', 'nearer', 'rate', 'soundness',
+           'contents', 'why_left', 'enough', 'PseudoLabels', 'renewed', 'selftrain', 'allowed', 'sample', 'as_before',
+           'run_rounds', 'HowFar', 'taught', 'learn_words', 'freer', 'expected_words', 'lexicon_of', 'run_settings',
+           'figures_of', 'without', 'load_crops', 'corrected', 'leaned', 'measured', 'why_returned', 'finish_rounds']
 
 # %% ../nbs/10_selftrain.ipynb #feca331e
 import copy, csv, hashlib, json, math, os, re, sys, time
@@ -21,7 +21,7 @@ import torch
 from fastai.callback.core import CancelFitException, CancelTrainException
 from fastcore.basics import patch, store_attr
 
-from .corpus import SHORT, WordDistribution, atomic_write, broken, can_start_processes, for_english, languages, meant_for
+from .corpus import SHORT, WordDistribution, WordSampler, atomic_write, broken, can_start_processes, for_english, languages, meant_for
 from .data import BucketStream, fits, ink_image, STRETCH, tsv, word_dls, WordDL, WordImages
 from .learner import BatchAugment, Budget, Callback, StepSeed, WordSynth, bare, fold, hwr_learner, in_step
 from .match import matched
@@ -528,9 +528,9 @@ def selftrain(
         some = as_before(names, old, state, say) if len(old := (was.get('names') or '').split('\0')) > 1 else sample(names, minutes, {*trusted, *junk}, seed, say)
         names, inks = [names[i] for i in some], [inks[i] for i in some]
         words, langs = once(expected_words, words, rec, inks, say, was.get('languages'))        # two machines may read a letter differently, and then expect other words
-        synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, 512)
+        synth, valid = word_sources(words, fonts, None, seed + 77, rec.charset, int(np.clip(JUDGES * (minutes or 0), 512, 2000)))
         left = learn_words(rec, synth, valid, minutes, steps, seed, resume, say)
-        synth.fonts = once(matched, rec, inks, synth.fonts, say)
+        synth.words, synth.fonts = freer(synth.words), once(matched, rec, inks, synth.fonts, say)
         pl = PseudoLabels(inks, names, vocabulary(words, langs), synth, rounds, lexicon=lexicon_of(words, rec.charset), calibration=rec.calibration, folder=None if rank() else run_dir(out),
                           measure=measure, seed=seed, workers=workers, say=say, trusted=trusted, junk=junk)
         budget, ckpt = Budget(lr, left, steps, warm=.02), Checkpoint(state, run_settings(model, synth, names, inks, rec.charset, words, trusted, junk) | dict(seed=seed, rounds=rounds, languages=langs, bs=bs, lr=lr), budget=(minutes, steps))
@@ -585,6 +585,7 @@ def as_before(
 
 # %% ../nbs/10_selftrain.ipynb #3528a9f9
 SPELLING = .1   # share of the time in which the speller learns other words than those it was trained on
+JUDGES = 130    # drawn words for each minute of a run that say how far to trust it then, 512 to 2,000
 
 def run_rounds(
     learn,          # Learner with `pl` and a `Budget`
@@ -652,6 +653,15 @@ def learn_words(
         return rec.net.speller.state_dict()
     if not resume: rec.net.speller.load_state_dict(once(learned))
     return minutes and (1 - SPELLING) * minutes
+
+# %% ../nbs/10_selftrain.ipynb #bc1c4733
+def freer(
+    words,      # `WordSampler`; any other function of a random generator stays as it is
+):              # `WordSampler` of the same list
+    "More words that are in no list, for those who learn from known words besides"
+    if not isinstance(words, WordSampler): return words
+    return WordSampler(words.dist, words.power, words.ngram, p_ngram=.3, p_number=.08 if words.digits else 0, p_char=words.shares['p_char'], p_short=.05, p_case=.15,
+                       p_broken=words.p_broken, p_enclosed=3 * words.p_enclosed, charset=words.charset, max_len=words.max_len)
 
 # %% ../nbs/10_selftrain.ipynb #8051ca4f
 def expected_words(
