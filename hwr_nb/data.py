@@ -140,6 +140,7 @@ def between_strips(
     lo, mid, hi = tones(inner)
     return tuple(ends) if mid - lo > max(20, (hi - mid) / 2) else None
 
+# %% ../nbs/04_data.ipynb #9865f9be
 def ink_map(
     im: Image.Image,    # 'L'
 ) -> np.ndarray:        # uint8 [h, w], 0 paper to 255 full ink
