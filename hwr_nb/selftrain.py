@@ -656,10 +656,9 @@ def learn_words(
 
 # %% ../nbs/10_selftrain.ipynb #bc1c4733
 def freer(
-    words,      # `WordSampler`; any other function of a random generator stays as it is
+    words,      # `WordSampler`
 ):              # `WordSampler` of the same list
     "More words that are in no list, for those who learn from known words besides"
-    if not isinstance(words, WordSampler): return words
     return WordSampler(words.dist, words.power, words.ngram, p_ngram=.3, p_number=.08 if words.digits else 0, p_char=words.shares['p_char'], p_short=.05, p_case=.15,
                        p_broken=words.p_broken, p_enclosed=3 * words.p_enclosed, charset=words.charset, max_len=words.max_len)
 
