@@ -255,45 +255,59 @@ class Progress(ProgressCallback):
 
 # %% ../nbs/08_learner.ipynb #0262aa02
 class TwoThreads(Callback):
-    "Each half of a training batch in its own thread, where there are threads to spare"
+    "Two training batches at a time, each in its own thread, where there are threads to spare"
     order = 12
     def __init__(self,
         on=None,    # True, False, or None: on a processor for which torch uses two threads or more
-    ): self.on, self.pool = on, None
+    ): self.on, self.pool, self.twins, self.under_way, self.n = on, None, None, [], None
 
     def before_fit(self):
-        self.after_fit()        # where the last one was interrupted
-        self.n = n = torch.get_num_threads()
+        n = torch.get_num_threads()
         whole = self.recorder.train_metrics or any(hasattr(c, e) for c in self.learn.cbs if not isinstance(c, Bf16) for e in ('after_pred', 'after_loss', 'before_backward'))         # somebody wants to see the batch as one
         if whole or world() > 1 or not (self.on or self.on is None and n > 1 and torch.device(self.dls.device).type == 'cpu'): return
-        self.twin = copy.deepcopy(self.learn.model).train()
-        self.pairs = list(zip(self.learn.model.parameters(), self.twin.parameters()))
-        for p, q in self.pairs: q.data = p.data
+        self.twins, self.sent = [copy.deepcopy(self.learn.model).train() for _ in range(2)], 0
+        for t in self.twins:
+            for p, q in zip(self.learn.model.parameters(), t.parameters()): q.data = p.data
         self.pool = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(max(1, n // 2),))
 
-    def half(self, net, k):
-        "Forward and backward pass of every second word from the `k`-th on"
-        x, w, y = (t[k::2] for t in (*self.learn.xb, self.learn.yb[0]))
+    def gradient(self, net, x, w, y):
+        "Forward and backward pass"
         with torch.autocast('cpu', torch.bfloat16, enabled=self.learn.bf16.active): pred = net(x, w)
-        loss = self.learn.loss_func(pred, y) * (len(x) / len(self.learn.xb[0]))
+        loss = self.learn.loss_func(pred, y)
         loss.backward()
-        return loss.detach(), pred.scores.detach(), pred.lens
+        return loss.detach(), Seen(pred.scores.detach(), pred.lens), net
+
+    def send(self, *batch):
+        "Give a batch to the copy that is free"
+        net, self.sent = self.twins[self.sent % 2], self.sent + 1
+        for a, b in zip(net.buffers(), self.learn.model.buffers()): a.copy_(b)
+        self.under_way.append(self.pool.submit(self.gradient, net, *batch))
 
     def one_batch(self):
-        "What fastai does for a batch, in two threads"
-        l, nets = self.learn, (self.learn.model, self.twin)
-        losses, scores, lens = zip(*self.pool.map(self.half, nets[:len(l.yb[0])], range(2)))
-        l.loss, at = sum(losses), torch.argsort(torch.arange(len(l.yb[0])) % 2, stable=True).argsort()        # the words in their order again
-        l.pred = Seen(torch.cat(scores, 1)[:, at], torch.cat(lens)[at])
+        "What fastai does for a batch: this one is sent on its way, and the step is that of the batch before"
+        l, batch = self.learn, (*self.learn.xb, self.learn.yb[0])
+        if self.under_way: self.send(*batch)
+        else:
+            self.n = self.n or torch.get_num_threads(); torch.set_num_threads(max(1, self.n // 2))      # the threads have the other cores
+            for k in range(min(2, len(batch[0]))): self.send(*(t[k::2] for t in batch))
+        l.loss, l.pred, net = self.under_way.pop(0).result()
         l('after_pred'); l('after_loss'); l('before_backward')
-        both = [(p.grad, q.grad) for p, q in self.pairs if q.grad is not None]
-        if both: torch._foreach_add_(*map(list, zip(*both)))
-        for _, q in self.pairs: q.grad = None
+        for a, b in zip(l.model.buffers(), net.buffers()): a.copy_(b)
+        for p, q in zip(l.model.parameters(), net.parameters()): p.grad, q.grad = q.grad, None
         l._with_events(l._step, 'step', CancelStepException)
         l.opt.zero_grad()
 
+    def after_train(self):
+        "What is under way when an epoch ends is waited for and dropped"
+        if not self.pool: return
+        for f in self.under_way: f.exception()
+        for t in self.twins: t.zero_grad()
+        if self.n: torch.set_num_threads(self.n)
+        self.under_way, self.n = [], None
+
     def after_fit(self):
-        if self.pool: self.pool.shutdown(); self.pool = self.twin = self.pairs = None; torch.set_num_threads(self.n)
+        self.after_train()
+        if self.pool: self.pool.shutdown(); self.pool = self.twins = None
 
 # %% ../nbs/08_learner.ipynb #dc3b9b0b
 class InStep(Callback):
@@ -363,6 +377,7 @@ class HWRLearner(Learner):
                 if hasattr(dl, 'drop'): dl.drop()           # what an error has stopped gives nothing more
             raise
         finally:
+            if hasattr(self, 'two_threads'): self.two_threads.after_fit()       # where it was interrupted
             if getattr(getattr(self, 'ema', None), 'avg', None): self.ema.seen = self.ema.mark()
 
     def to_detach(self, b, cpu=True, gather=True): return to_detach(b, cpu, False)      # rank 0 measures alone: there is nothing to gather
