@@ -283,31 +283,35 @@ class TwoThreads(Callback):
         for a, b in zip(net.buffers(), self.learn.model.buffers()): a.copy_(b)
         self.under_way.append(self.pool.submit(self.gradient, net, *batch))
 
-    def one_batch(self):
-        "What fastai does for a batch: this one is sent on its way, and the step is that of the batch before"
-        l, batch = self.learn, (*self.learn.xb, self.learn.yb[0])
-        if self.under_way: self.send(*batch)
-        else:
-            self.n = self.n or torch.get_num_threads(); torch.set_num_threads(max(1, self.n // 2))      # the threads have the other cores
-            for k in range(min(2, len(batch[0]))): self.send(*(t[k::2] for t in batch))
-        l.loss, l.pred, net = self.under_way.pop(0).result()
-        l('after_pred'); l('after_loss'); l('before_backward')
-        for a, b in zip(l.model.buffers(), net.buffers()): a.copy_(b)
-        for p, q in zip(l.model.parameters(), net.parameters()): p.grad, q.grad = q.grad, None
-        l._with_events(l._step, 'step', CancelStepException)
-        l.opt.zero_grad()
+# %% ../nbs/08_learner.ipynb #7be1c0da
+@patch
+def one_batch(self: TwoThreads):
+    "What fastai does for a batch: this one is sent on its way, and the step is that of the batch before"
+    l, batch = self.learn, (*self.learn.xb, self.learn.yb[0])
+    if self.under_way: self.send(*batch)
+    else:
+        self.n = self.n or torch.get_num_threads(); torch.set_num_threads(max(1, self.n // 2))      # the threads have the other cores
+        for k in range(min(2, len(batch[0]))): self.send(*(t[k::2] for t in batch))
+    l.loss, l.pred, net = self.under_way.pop(0).result()
+    l('after_pred'); l('after_loss'); l('before_backward')
+    for a, b in zip(l.model.buffers(), net.buffers()): a.copy_(b)
+    for p, q in zip(l.model.parameters(), net.parameters()): p.grad, q.grad = q.grad, None
+    l._with_events(l._step, 'step', CancelStepException)
+    l.opt.zero_grad()
 
-    def after_train(self):
-        "What is under way when an epoch ends is waited for and dropped"
-        if not self.pool: return
-        for f in self.under_way: f.exception()
-        for t in self.twins: t.zero_grad()
-        if self.n: torch.set_num_threads(self.n)
-        self.under_way, self.n = [], None
+@patch
+def after_train(self: TwoThreads):
+    "What is under way when an epoch ends is waited for and dropped"
+    if not self.pool: return
+    for f in self.under_way: f.exception()
+    for t in self.twins: t.zero_grad()
+    if self.n: torch.set_num_threads(self.n)
+    self.under_way, self.n = [], None
 
-    def after_fit(self):
-        self.after_train()
-        if self.pool: self.pool.shutdown(); self.pool = self.twins = None
+@patch
+def after_fit(self: TwoThreads):
+    self.after_train()
+    if self.pool: self.pool.shutdown(); self.pool = self.twins = None
 
 # %% ../nbs/08_learner.ipynb #dc3b9b0b
 class InStep(Callback):
