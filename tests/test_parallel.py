@@ -95,7 +95,7 @@ def test_two_processes_train_as_one_does(trained):
 def test_two_threads_train_as_one_does(trained):
     "One step behind, and the last batch under way is dropped"
     two, whole = (np.array(trained[k]['loss']) for k in ('threads-0', 'whole-0'))
-    assert trained['threads-0']['step']==30 and two[-10:].mean() < whole[-10:].mean() * 1.05 and two[-5:].mean() < .8 * two[:5].mean()
+    assert trained['threads-0']['step']==30 and np.allclose(two[2:], whole[1:-1], rtol=.03, atol=0)         # the first batch went in halves
 
 @pytest.fixture(scope='module')
 def model(hwr, small, tmp_path_factory):
