@@ -14,7 +14,7 @@ quick = settings(max_examples=60, deadline=None, database=None, derandomize=True
 
 @contextmanager
 def civil(*errors):
-    "Only these errors, within a second"
+    "Only these errors, within three seconds of the processor (a slow one took 1.2 for a model)"
     t = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -22,7 +22,7 @@ def civil(*errors):
         except (ValueError, *errors) as e:
             assert type(e) in (ValueError, *errors) or type(e).__name__=='_Unfit', f'{type(e).__name__} is a ValueError by accident: {e}'
             assert str(e)
-    assert time.process_time()-t < 1
+    assert time.process_time()-t < 3
 
 @pytest.fixture(scope='module', autouse=True)
 def one_thread():
