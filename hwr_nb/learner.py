@@ -83,7 +83,8 @@ class EMA(Callback):
     order = 60
     def __init__(self,
         decay=.999,     # share of the old average kept at each step; in the first steps less
-    ): self.decay, self.avg, self.seen = decay, None, None
+        every=4,        # steps from one look at the weights to the next, after the first hundred steps
+    ): self.decay, self.every, self.avg, self.seen = decay, every, None, None
 
     def before_fit(self): self.follow(); self.seen = None
     def after_fit(self): self.seen = self.mark()
@@ -96,7 +97,7 @@ class EMA(Callback):
     def restart(self):
         "Begin again from the present weights"
         self.steps = 0
-        fn = lambda avg, new, n: get_ema_multi_avg_fn(min(self.decay, (1 + self.steps) / (10 + self.steps)))(avg, new, n)
+        fn = lambda avg, new, n: get_ema_multi_avg_fn(min(self.decay, (1 + self.steps) / (10 + self.steps)) ** self.since)(avg, new, n)
         net = bare(self.learn.model)
         self.avg = AveragedModel(net, multi_avg_fn=fn, use_buffers=True)
         self.avg.n_averaged += 1
@@ -105,7 +106,8 @@ class EMA(Callback):
 
     def after_step(self):
         self.steps += 1
-        self.avg.update_parameters(bare(self.learn.model))
+        self.since = 1 if self.steps <= 100 else self.every
+        if self.steps % self.since == 0: self.avg.update_parameters(bare(self.learn.model))
 
     def before_validate(self): self.follow(); self.own, self.learn.model = self.learn.model, self.avg.module.eval()
     def after_validate(self): self.learn.model = self.own
