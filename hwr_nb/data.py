@@ -505,7 +505,7 @@ class WordDL(DataLoader):
         stream,     # `BucketStream`
         workers=0,  # processes that make batches; 0: this one
     ):
-        super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=16 if workers else None, worker_init_fn=hung_up, collate_fn=_sent if workers else None, generator=torch.Generator())    # the global one stays for dropout
+        super().__init__(stream, batch_size=None, num_workers=workers, prefetch_factor=max(2, 3 * stream.chunk // 2) if workers else None, worker_init_fn=hung_up, collate_fn=_sent if workers else None, generator=torch.Generator())    # the global one stays for dropout
         self.n_inp, self.charset, self.bs, self.n = 2, stream.charset, stream.bs, stream.n * stream.bs
         self._it, self._given, self.whole = None, [0], not stream.start     # what is being drawn, how many batches of it were given, whether the next epoch is a whole one
 
