@@ -399,10 +399,6 @@ class HWRLearner(Learner):
     def to_fp16(self, *args, **kw): raise ValueError('Half precision is a matter of `hwr_learner(..., bf16=True)` here, which is on by itself where the device gains from it; `to_fp16`, `to_bf16` and `MixedPrecision` have nothing to do.')
     to_bf16 = to_fp16
 
-    def summary(self, *args, **kw): raise ValueError('A summary needs pictures of one size: `print(learn.model)` shows the layers, and nbs/06_model.ipynb what each gives.')
-
-    def get_preds(self, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor, so `get_preds` has nothing to return: use `learn.predict(image)`, `learn.read_batch(batch)`, or `Recognizer` for whole folders.')
-
 # %% ../nbs/08_learner.ipynb #dc3566ed
 @patch
 def beside(self: HWRLearner, file): return join_path_file(file, self.path/self.model_dir, ext='.averages.pth')
@@ -481,6 +477,12 @@ def export(self: HWRLearner,
 ) -> Path:
     "Save the averaged weights as a model file, for `Recognizer.load`. Raises `ValueError` for another ending"
     return save_model(self.path/fname, self.averaged, self.charset, calibration, dict(provenance or {}) | dict(phase='learner'))
+
+@patch
+def summary(self: HWRLearner, *args, **kw): raise ValueError('A summary needs pictures of one size: `print(learn.model)` shows the layers, and nbs/06_model.ipynb what each gives.')
+
+@patch
+def get_preds(self: HWRLearner, *args, **kw): raise ValueError('Words of different widths do not fit in one tensor, so `get_preds` has nothing to return: use `learn.predict(image)`, `learn.read_batch(batch)`, or `Recognizer` for whole folders.')
 
 # %% ../nbs/08_learner.ipynb #9b098942
 @patch
