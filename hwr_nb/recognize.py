@@ -191,9 +191,9 @@ def opened(
     height,     # rows of the ink images
     block,      # items opened at a time
 ):              # yields (items of a block, their ink images or None, error sentences by position)
-    "Blocks of items with their ink images. While one is being read, half as many processes as there are threads open the next, where the system can fork them (a thread would take turns with the one that reads)"
+    "Blocks of items with their ink images. While one is being read, as many processes as there are threads open the next, where the system can fork them (a thread would take turns with the one that reads)"
     blocks, can = Blocks(items, height, block), sys.platform == 'linux' and not multiprocessing.current_process().daemon
-    n = max(1, torch.get_num_threads() // 2) if can and len(blocks) > 1 else 0
+    n = torch.get_num_threads() if can and len(blocks) > 1 else 0
     begin = lambda n: iter(DataLoader(blocks, batch_size=None, num_workers=n, multiprocessing_context='fork' if n else None, collate_fn=_as_it_is, worker_init_fn=hung_up, generator=torch.Generator()))
     try: them = begin(n)
     except OSError as e: warnings.warn(f'No process could be started to open images ({e.strerror or e}): they are opened between the readings, which takes longer.'); them = begin(0)

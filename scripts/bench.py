@@ -93,7 +93,7 @@ def read(words):
     inks, _ = open_inks(wi.files)
     say('reading from memory, words/s', rates(n, lambda: rec.read_inks(inks)), threads=threads)
     for what, k, fast in (('reading PNG files, words/s', 5, True), ('the same, doubtful words looked at five times', 1, False)):
-        say(what, rates(k * n, lambda: rec.read(wi.files * k, fast=fast)), threads=threads, processes_that_open=max(1, threads // 2), files=k * n, peak_mb=peak_mb(), looks=1 if fast else 5)
+        say(what, rates(k * n, lambda: rec.read(wi.files * k, fast=fast)), threads=threads, processes_that_open=threads, files=k * n, peak_mb=peak_mb(), looks=1 if fast else 5)
     for fast in (True, False): say('latency of one crop, ms', [1000 * timed(lambda: [rec.read(f, fast=fast) for f in wi.files[:50]]) / 50 for _ in range(3)], threads=threads, looks=1 if fast else 5)
 
 def bf16(words):
