@@ -56,8 +56,18 @@ def train(words):
     from hwr_nb.model import HTRNet, bf16_pays, ctc_loss
     from hwr_nb.synth import WordSynth
     from hwr_nb.text import Charset
-    charset, steps = Charset.named('en'), 60
+    charset, steps = Charset.named('en'), 250          # as many batches as half an epoch of pretraining has
     dls = word_dls(WordSynth(seed=6, n=1 << 40), WordSynth(seed=7, n=64), charset, 64, 1, steps, 3)
+    learn = hwr_learner(dls, HTRNet(len(charset) + 1), charset, cbs=Budget(1e-3, steps=10**6))
+    learn.remove_cbs([c for c in learn.cbs if c.name in ('lines', 'progress')])
+    class Clock(Callback):
+        def before_train(self): out.append(-time.perf_counter())
+        def after_train(self): out.append(time.perf_counter())
+    out = []
+    learn.add_cb(Clock())
+    with learn.no_logging(), learn.no_bar(): learn.fit(4)
+    say('training, words/s, whole loop with drawing', [64 * steps / (a + b) for a, b in zip(out[::2], out[1::2])][1:], threads=torch.get_num_threads(), peak_mb=peak_mb(), peak_mb_of_a_worker=peak_mb(resource.RUSAGE_CHILDREN),
+        parameters=sum(p.numel() for p in learn.model.parameters()), batches=steps)
     batches = [b for b, _ in zip(dls.train, range(32))]
     half = bf16_pays()
     net, parts = HTRNet(len(charset) + 1), dict(forward=0., backward=0., optimizer=0.)
@@ -73,15 +83,6 @@ def train(words):
     parts.update(dict.fromkeys(parts, 0.))
     out = rates(64 * 26, lambda: [step(*b) for b in batches[6:]])
     say('training step, words/s, one after the other', out, threads=torch.get_num_threads(), shares={k: round(v / sum(parts.values()), 3) for k, v in parts.items()})
-    learn = hwr_learner(dls, HTRNet(len(charset) + 1), charset, cbs=Budget(1e-3, steps=10**6))
-    learn.remove_cbs([c for c in learn.cbs if c.name in ('lines', 'progress')])
-    class Clock(Callback):
-        def before_train(self): out.append(-time.perf_counter())
-        def after_train(self): out.append(time.perf_counter())
-    learn.add_cb(Clock()); out.clear()
-    with learn.no_logging(), learn.no_bar(): learn.fit(4)
-    say('training, words/s, whole loop with drawing', [64 * steps / (a + b) for a, b in zip(out[::2], out[1::2])][1:], threads=torch.get_num_threads(), peak_mb=peak_mb(), peak_mb_of_a_worker=peak_mb(resource.RUSAGE_CHILDREN),
-        parameters=sum(p.numel() for p in net.parameters()))
 
 def read(words):
     import torch
