@@ -401,7 +401,7 @@ def column_mask(
 class BucketStream(IterableDataset):
     "Width-sorted batches of a word source, endless and shuffled for training or once through in order"
     def __init__(self,
-        source,         # indexable: source[i] -> (uint8 gray image, text); `WordSynth`, `WordImages`; with an attribute `ink` that is true, images are ink images already
+        source,         # indexable: source[i] -> (uint8 gray image, text); `WordSynth`, `WordImages`; with an attribute `ink` that is true, images are ink images already; with `__getitems__`, a list of words is asked for at once
         charset,        # `Charset` of the targets
         bs=64,          # words in a batch
         shuffle=True,   # endless and shuffled; False: once through, sorted by width within chunks
@@ -427,15 +427,17 @@ class BucketStream(IterableDataset):
 
 # %% ../nbs/04_data.ipynb #94b4d49c
 @patch
-def sample(self: BucketStream,
-    i,          # number of the word
-) -> tuple:     # (uint8 [height, w] ink image, class numbers)
-    "Ink image and target of word `i`. Raises `ValueError` for one without a text among those to learn from"
-    x, text = self.source[i]
-    if text is None and self.shuffle: raise ValueError(f'Word {i} has no text, so nothing can be learned from it; see `selftrain` for unlabeled images.')
-    ink, ids = x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
-    if isinstance(self.source, WordImages) and not fits(ids, ink.shape[1]): warnings.warn(f'{self.source.files[i]}: the text {text!r} is too long for its crop, so nothing can be learned from it; look whether file and text belong together.')
-    return ink, ids
+def samples(self: BucketStream,
+    idx,        # list of numbers of words, or a range
+) -> list:      # a (uint8 [height, w] ink image, class numbers) for each
+    "Ink images and targets of some words. Raises `ValueError` for one without a text among those to learn from"
+    out, many = [], getattr(self.source, '__getitems__', None)
+    for i, (x, text) in zip(idx, many(idx) if many else map(self.source.__getitem__, idx)):
+        if text is None and self.shuffle: raise ValueError(f'Word {i} has no text, so nothing can be learned from it; see `selftrain` for unlabeled images.')
+        ink, ids = x if getattr(self.source, 'ink', False) else ink_image(x, self.height), self.charset.encode(text) if text is not None else []
+        if isinstance(self.source, WordImages) and not fits(ids, ink.shape[1]): warnings.warn(f'{self.source.files[i]}: the text {text!r} is too long for its crop, so nothing can be learned from it; look whether file and text belong together.')
+        out.append((ink, ids))
+    return out
 
 @patch
 def batch_of(self: BucketStream,
@@ -449,7 +451,7 @@ def batch_of(self: BucketStream,
 def once(self: BucketStream):
     "Each word once, narrow before wide within a chunk"
     for k in range(0, len(self.source), self.bs * self.chunk):
-        items = [self.sample(i) for i in range(k, min(k + self.bs * self.chunk, len(self.source)))]
+        items = self.samples(range(k, min(k + self.bs * self.chunk, len(self.source))))
         items.sort(key=lambda o: o[0].shape[1])
         for j in range(0, len(items), self.bs): yield self.batch_of(items[j:j+self.bs])
 
@@ -467,7 +469,7 @@ def endless(self: BucketStream):
         if size * 100 <= total < 1 << 32: idx = np.random.default_rng((self.seed, c)).choice(total, size, replace=False)      # more than that are drawn words, which are in no order
         if total < size * 100: idx = np.concatenate([np.random.default_rng((self.seed, int(t))).permutation(total)[idx[turn == t]] for t in np.unique(turn)])     # each word once a turn
         k, n = self.share
-        items = [self.sample(int(i)) for i in idx[k * size // n:(k + 1) * size // n]]
+        items = self.samples(idx[k * size // n:(k + 1) * size // n].tolist())
         yield from islice(self.shuffled(items, c), done % per if c == first else 0, None)
 
 @patch

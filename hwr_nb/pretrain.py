@@ -441,8 +441,7 @@ def set_trust(
     charset,        # `Charset` of both
 ) -> tuple:         # (ink images, class numbers of their texts, trust or None): the words as drawn
     "Let words that nobody trained on, half of them distorted more than the others, say how far to trust the speller"
-    stream = BucketStream(valid, charset)
-    inks, texts = zip(*(stream.sample(i) for i in range(len(valid))))
+    inks, texts = zip(*BucketStream(valid, charset).samples(range(len(valid))))
     return inks, texts, best_trust(net, distorted(inks[::2], 1.2) + distorted(inks[1::2], 1.6), texts[::2] + texts[1::2]) if net.speller else None
 
 def held_out(

@@ -173,9 +173,16 @@ class MixedWords:
 
     def __len__(self): return 1 << 40
 
-    def __getitem__(self, i):
-        if i % 4 == 1 and self.spliced and (made := self.spliced[i]): return made
-        if i % 2: x, t = self.synth[(self.first + i // 2) % len(self.synth)]; return ink_image(x), t
+    def __getitem__(self, i): return self.__getitems__([i])[0]
+
+    def __getitems__(self, idx):
+        own = [self.own(i) for i in idx]
+        drawn = iter(self.synth.__getitems__([(self.first + i // 2) % len(self.synth) for i, o in zip(idx, own) if not o]))      # side by side
+        return [o or (ink_image((w := next(drawn))[0]), w[1]) for o in own]
+
+    def own(self, i):
+        "A crop or a spliced word, or None where a drawn word belongs"
+        if i % 2: return self.spliced[i] if i % 4 == 1 and self.spliced else None
         turn, k = divmod(i // 2, len(self.inks))
         if self.order[0] != turn: self.order = turn, np.random.default_rng((self.seed, turn)).permutation(len(self.inks))
         j = self.order[1][k]

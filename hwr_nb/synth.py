@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['LEAST', 'XH', 'MARKED', 'GROWN', 'GRAIN', 'LOOSE', 'P_BARS', 'P_ENDS', 'P_GROWN', 'MARKS', 'MOST_FILES', 'SynthStyle',
            'typeset', 'long_s', 'shape', 'font_slant', 'spaced', 'loose_marks', 'barred', 'flourished', 'enlarged',
-           'stroke', 'scan', 'worn', 'trimmed', 'beside', 'lined', 'crop', 'WordSynth', 'looser', 'word_sampler',
-           'word_grid', 'contact_sheet', 'synth_folder']
+           'stroke', 'scan', 'worn', 'trimmed', 'beside', 'lined', 'crop', 'side_by_side', 'WordSynth', 'looser',
+           'word_sampler', 'word_grid', 'contact_sheet', 'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
 import math, os, unicodedata, warnings
@@ -399,6 +399,22 @@ def crop(
         rule[:, on] = np.maximum(rule[:, on], gray)
     return out
 
+# %% ../nbs/03_synth.ipynb #71463131
+def side_by_side(
+    works,          # generators, with a `yield` where a stage ends
+) -> list:          # what they return, in their order
+    "Run all generators to the end of their next stage, then all again, until each has returned"
+    works = list(works)
+    out, left = [None] * len(works), list(enumerate(works))
+    while left:
+        more = []
+        for k, work in left:
+            try: next(work)
+            except StopIteration as e: out[k] = e.value
+            else: more.append((k, work))
+        left = more
+    return out
+
 # %% ../nbs/03_synth.ipynb #5cc5c318
 class WordSynth:
     "Synthetic word `i` as a function of `(seed, i)`: `synth[i]` is a gray scan and its text"
@@ -425,14 +441,30 @@ class WordSynth:
         i: int,     # number of the word, 0 or more
     ) -> tuple:     # (uint8 [h, w] gray scan, text)
         "Draw word `i`. Raises `IndexError` where there is no such number"
-        if i < 0 or i >= self.n: raise IndexError(f'Word {i} of {self.n}: words are numbered from 0 to {self.n - 1}.')
-        rng = np.random.default_rng((self.seed, int(i)))
-        text, im, leans, s = *self._typeset(rng, self._loose(int(i))), self.style
+        return self.__getitems__([i])[0]
+
+    def __getitems__(self,
+        idx,        # list of numbers of words, or a range
+    ) -> list:      # a (scan, text) for each
+        "Draw some words side by side, as `torch.utils.data` asks for them. Raises `IndexError` as `synth[i]` does"
+        for i in idx:
+            if i < 0 or i >= self.n: raise IndexError(f'Word {i} of {self.n}: words are numbered from 0 to {self.n - 1}.')
+        return [w for k in range(0, len(idx), 32) for w in side_by_side(self._stages(int(i)) for i in idx[k:k + 32])]
+
+    def _stages(self, i):
+        "A generator that draws word `i`, one stage after the other"
+        rng, s = np.random.default_rng((self.seed, i)), self.style
+        text, im, leans = yield from self._typeset(rng, self._loose(i))
         xh, stretch, slant, rotation, pen, *cut = _draws(rng, s.xheight, s.stretch, s.slant, s.rotation, s.pen, s.weight, s.edge, s.even)
+        yield
         im = shape(im, xh / XH, stretch, slant + leans, rotation)
+        yield
         ink = stroke(im, pen * min(1, xh / XH), *cut)
+        yield
         with suppress(ValueError): ink = _tight(ink, .15)       # a dot so small that it is fainter than that stays as it is
-        return scan(crop(ink, xh, s, rng), s, rng), text
+        ink = crop(ink, xh, s, rng)
+        yield
+        return scan(ink, s, rng), text
 
 # %% ../nbs/03_synth.ipynb #fa2e2f5f
 LOOSE = dict(d=(.5, ('cl', 'ol')), a=(.3, ('cı', 'oı', 'o', 'u')), i=(.35, ('ı', 'ī', 'ĭ', 'í')), e=(.14, ('ı', 'c', 'E', 'l')), r=(.25, ('ı', 'ı', 'v', 'R', 's', 'n')), n=(.12, ('u', 'ıı', 'v', 'N')), m=(.1, ('nı', 'uı')),
@@ -460,7 +492,7 @@ def _loose(self: WordSynth, i):
 
 @patch
 def _typeset(self: WordSynth, rng, loose=None):
-    "A word, its strokes, and how much they have been straightened; a word that no font can draw is passed over for another word"
+    "The stages up to a word, its strokes, and how much they have been straightened; a word that no font can draw is passed over for another word"
     s = self.style
     for _ in range(20):
         text = self.words(rng)
@@ -469,10 +501,13 @@ def _typeset(self: WordSynth, rng, loose=None):
             if odd := self.charset.outside(text): raise ValueError(f'{text!r} has {" ".join(odd)}, which the charset {self.charset.name!r} lacks; give a sampler of words that it can write')
             font = self.fonts.pick(rng, text).varied(rng)
             signs = self._written(rng, text, font)
+            yield
             im, signs = self._hasty(loose, signs, font) if loose else (typeset(font, signs), signs)
+            yield
             old, parted = rng.random() >= s.p_joins, len(signs) > len(text)
             slope = 0. if old and not parted else font_slant(font)
             if parted or not old: im = spaced(im, math.exp(rng.uniform(*map(math.log, (.4, 1.) if parted else s.joins))), slope, rng)
+            yield
             if rng.random() < s.p_marks and not MARKED.isdisjoint(text): im = loose_marks(im, rng)
             return text, im, slope
         except ValueError as e: why = e
@@ -599,8 +634,7 @@ def _start_drawing(synth, out): _draw_files.job = synth, out     # once per work
 
 def _draw_files(idxs):
     (synth, out), rows = _draw_files.job, []
-    for i in idxs:
-        x, text = synth[i]
+    for i, (x, text) in zip(idxs, synth.__getitems__(idxs)):
         name = f'word-{i:07d}.png'
         _save_png(x, Path(out) / name)
         rows.append((i, name, text))

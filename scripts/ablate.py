@@ -20,7 +20,7 @@ P, M = st.PseudoLabels, st.MixedWords
 
 def student(self): return Recognizer(bare(self.learn.model), self.learn.charset, self.calibration)
 def once_only(self): return self.held | (self.lab is None)
-def only_real(self, i, get=M.__getitem__): return get(self, 2 * i)
+def only_real(self, idx, get=M.__getitems__): return get(self, [2 * i for i in idx])
 def unspliced(self): return None
 def early(self, last=False, look=P.look):
     if self.round >= 2: self.lexicon = None
@@ -51,7 +51,7 @@ CHANGES = {'as it is': [],
     'augmented (1.2)': [AUGMENTED],
     'augmented (1.2), labels from the network itself, not from the average': [AUGMENTED, (P, 'teacher', student)],
     'augmented (1.2), labels of the first round only': [AUGMENTED, (P, 'turn', once_only)],
-    'augmented (1.2), no replay': [AUGMENTED, (M, '__getitem__', only_real)],
+    'augmented (1.2), no replay': [AUGMENTED, (M, '__getitems__', only_real)],
     'augmented (.6)': [(st, 'BatchAugment', augment(.6, 3))],
     'augmented (.3)': [(st, 'BatchAugment', augment(.3, 3))],
     'labels from the network itself, not from the average': [(P, 'teacher', student)],
@@ -62,7 +62,7 @@ CHANGES = {'as it is': [],
     'all kinds of words weigh the same': [(st, 'balance', level)],
     'everything that is not empty is kept': [(st, 'select', everything)],
     'what is sure is kept, stable and known or not': [(st, 'select', sure_ones)],
-    'no replay': [(M, '__getitem__', only_real)],
+    'no replay': [(M, '__getitems__', only_real)],
     'no spliced words, only drawn ones': [(P, 'pieces', unspliced)],
     'half of the spliced words from the readings of the archive': [(P, 'pieces', own_words)],
     'drawn words in all fonts, not mostly in those like the hand': [(st, 'matched', any_fonts)],

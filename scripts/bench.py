@@ -20,8 +20,8 @@ def synth(words):
     from hwr_nb.data import ink_image
     from hwr_nb.synth import WordSynth, synth_folder
     ws, n = WordSynth(seed=5), 1000
-    some = [ws[i] for i in range(300)]
-    say('synthesis, images/s on one core, in memory', rates(n, lambda: [ws[i] for i in range(n)]))
+    some = ws.__getitems__(range(300))
+    say('synthesis, images/s on one core, in memory', rates(n, lambda: ws.__getitems__(range(n))))
     say('width over height of an ink image, mean', [statistics.mean(ink_image(a).shape[1] / 32 for a, _ in some)])
     for k in (1, CORES):
         with tempfile.TemporaryDirectory() as d:
