@@ -10,7 +10,7 @@ __all__ = ['EXTS', 'FORMATS', 'MAX_PIXELS', 'PAGE_PIXELS', 'DEPTHS', 'MAX_SIZES'
            'column_mask', 'BucketStream', 'hung_up', 'WordDL', 'word_dls']
 
 # %% ../nbs/04_data.ipynb #97539d4f
-import csv, io, os, sys, threading, time, warnings
+import csv, gc, io, os, sys, threading, time, warnings
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -487,7 +487,8 @@ def shuffled(self: BucketStream,
 
 # %% ../nbs/04_data.ipynb #6b9a38bd
 def hung_up(_):
-    "In a process that draws: a reader that has hung up, as one does that is stopped, is no error to print"
+    "In a process that draws or opens pictures: a reader that has hung up, as one does that is stopped, is no error to print"
+    gc.freeze()             # nothing of what is there goes before the process does: no need to look through it again and again
     usual = sys.excepthook
     sys.excepthook = lambda kind, e, tb: None if issubclass(kind, (ConnectionError, EOFError)) else usual(kind, e, tb)
     reader = os.getppid()

@@ -9,7 +9,7 @@ __all__ = ['LEAST', 'XH', 'MARKED', 'GROWN', 'AROUND', 'GRAIN', 'LOOSE', 'P_BARS
            'looser', 'word_sampler', 'word_grid', 'contact_sheet', 'synth_folder']
 
 # %% ../nbs/03_synth.ipynb #90118e01
-import math, os, unicodedata, warnings
+import gc, math, os, unicodedata, warnings
 from numbers import Real
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -452,7 +452,7 @@ class WordSynth:
         "Draw some words side by side, as `torch.utils.data` asks for them. Raises `IndexError` as `synth[i]` does"
         for i in idx:
             if i < 0 or i >= self.n: raise IndexError(f'Word {i} of {self.n}: words are numbered from 0 to {self.n - 1}.')
-        return [w for k in range(0, len(idx), 32) for w in side_by_side(self._stages(int(i)) for i in idx[k:k + 32])]
+        return [w for k in range(0, len(idx), 64) for w in side_by_side(self._stages(int(i)) for i in idx[k:k + 64])]
 
 # %% ../nbs/03_synth.ipynb #fa2e2f5f
 LOOSE = dict(d=(.5, ('cl', 'ol')), a=(.3, ('cı', 'oı', 'o', 'u')), i=(.35, ('ı', 'ī', 'ĭ', 'í')), e=(.14, ('ı', 'c', 'E', 'l')), r=(.25, ('ı', 'ı', 'v', 'R', 's', 'n')), n=(.12, ('u', 'ıı', 'v', 'N')), m=(.1, ('nı', 'uı')),
@@ -538,8 +538,8 @@ def _hasty(self: WordSynth, rng, text, font):
     if crossed: signs = signs.replace('t', 'l')
     if large: signs = signs[0].lower() + signs[1:]
     face, thick = font.pil(font.px_for_xheight(XH)), font.stroke * XH
-    left, top, *_ = face.getbbox(signs, anchor='ls')
-    im, base, begin = enlarged(font, signs, rng.uniform(1.3, 2.1)) if large else (typeset(font, signs), -top, -left)
+    if large: im, base, begin = enlarged(font, signs, rng.uniform(1.3, 2.1))
+    else: im, (left, top, *_) = typeset(font, signs), face.getbbox(signs, anchor='ls'); base, begin = -top, -left
     im, more = flourished(im, base, rng, thick, first, last, tall)
     return barred(im, [face.getlength(signs[large:k]) + face.getlength('l') / 2 + begin + more for k in at], base, rng, thick, font_slant(font)), signs
 
@@ -635,7 +635,9 @@ def _claimed(out):
             with suppress(OSError): mark.unlink()
 
 # %% ../nbs/03_synth.ipynb #c92c4a2e
-def _start_drawing(synth, out): _draw_files.job = synth, out     # once per worker process
+def _start_drawing(synth, out):     # once per worker process
+    _draw_files.job = synth, out
+    gc.freeze()     # nothing of what is there goes before the process does: no need to look through it
 
 def _draw_files(idxs):
     (synth, out), rows = _draw_files.job, []
@@ -668,7 +670,7 @@ def synth_folder(
     with _claimed(out):
         each = min(200, -(-n // workers))
         parts = [range(k, min(k + each, start + n)) for k in range(start, start + n, each)]
-        if (workers := min(workers, len(parts))) == 1: _start_drawing(synth, out); rows = [*watch(r for p in parts for r in _draw_files(p))]
+        if (workers := min(workers, len(parts))) == 1: _draw_files.job = synth, out; rows = [*watch(r for p in parts for r in _draw_files(p))]
         else:
             with ProcessPoolExecutor(workers, initializer=_start_drawing, initargs=(synth, out)) as ex: rows = [*watch(r for p in ex.map(_draw_files, parts) for r in p)]
         rows.sort()

@@ -5,7 +5,7 @@
 Run it on a quiet machine. WHAT is any of synth, peak, lstm, train, read, bf16, start (all without it). With `--peer`, an interpreter that has the packages named in bench_peers.py, their tools are measured in the same run on the same words,
 with the .ttf and .otf files in DIR. Every figure is taken in a process of its own.
 """
-import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time
+import argparse, gc, json, os, resource, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
@@ -20,6 +20,7 @@ def synth(words):
     from hwr_nb.data import ink_image
     from hwr_nb.synth import WordSynth, synth_folder
     ws, n = WordSynth(seed=5), 1000
+    gc.freeze()             # as the processes that draw do
     some = ws.__getitems__(range(300))
     say('synthesis, images/s on one core, in memory', rates(n, lambda: ws.__getitems__(range(n))))
     say('width over height of an ink image, mean', [statistics.mean(ink_image(a).shape[1] / 32 for a, _ in some)])
