@@ -72,12 +72,14 @@ def upright(
     try: return ImageOps.exif_transpose(im)
     except Exception: return im     # it raises almost anything
 
-DEPTHS = 255, 1023, 4095, 16383, 65535     # white, as scanners of 8 to 16 bits say it
+DEPTHS = *(2**b - 1 for b in (8, 10, 12, 14, 16, 24, 31, 32)),      # white, as scanners of 8 to 16 bits say it, and programs that store more
 
 def _grey(im):
     "Pillow image of any mode as 'L'; what is transparent is paper"
     if im.mode.startswith('I') or im.mode == 'F':
-        a = np.nan_to_num(np.asarray(im).astype(np.float32), nan=0.)
+        a = np.asarray(im)
+        if a.dtype == np.int32 and a.min() < 0: a = a.view(np.uint32)       # Pillow knows no other 32 bits
+        a = np.nan_to_num(a.astype(np.float64), nan=0.)
         top = 1 if im.mode == 'F' and a.max() <= 2 else next((t for t in DEPTHS if a.max() <= t), DEPTHS[-1])        # interpolation overshoots 1
         return Image.fromarray((a.clip(0, top) * (255 / top)).astype(np.uint8))
     if 'transparency' in im.info or im.mode in ('RGBA', 'LA', 'PA'):
