@@ -162,9 +162,13 @@ def draws(self:Font,
     return all(c in self.chars or c.isspace() for c in unicodedata.normalize('NFC', text))
 
 # %% ../nbs/02_fonts.ipynb #39823b66
-def _bitmap(face, text):
-    "Ink of `text` as an array, 0..255"
-    return np.asarray(Image.Image()._new(face.getmask(text, mode='L')))     # its bytes() would take every pixel by itself
+def _placed(face, text):
+    "Ink of `text` as an array, 0..255, and the place (x, y) of its first pixel against the beginning of the base line"
+    mask, at = face.getmask2(text, mode='L', anchor='ls')
+    im = Image.Image()._new(mask)       # bytes(mask) would take every pixel by itself
+    return np.frombuffer(im.tobytes(), np.uint8).reshape(im.size[::-1]), at
+
+def _bitmap(face, text): return _placed(face, text)[0]
 
 @patch
 def draw(self:Font,
