@@ -79,9 +79,9 @@ def _grey(im):
     if im.mode.startswith('I') or im.mode == 'F':
         a = np.asarray(im)
         if a.dtype == np.int32 and a.min() < 0: a = a.view(np.uint32)       # Pillow knows no other 32 bits
-        a = np.nan_to_num(a.astype(np.float64), nan=0.)
+        if im.mode == 'F': a = np.nan_to_num(a, nan=0.)
         top = 1 if im.mode == 'F' and a.max() <= 2 else next((t for t in DEPTHS if a.max() <= t), DEPTHS[-1])        # interpolation overshoots 1
-        return Image.fromarray((a.clip(0, top) * (255 / top)).astype(np.uint8))
+        return Image.fromarray((a.astype(np.float32).clip(0, top) * np.float32(255 / top)).astype(np.uint8))
     if 'transparency' in im.info or im.mode in ('RGBA', 'LA', 'PA'):
         cover, im = (a := im.convert('RGBA')).getchannel('A'), Image.alpha_composite(Image.new('RGBA', im.size, 'white'), a)
         if _flat(im.convert('L')) and not _flat(cover): return ImageOps.invert(cover)       # white ink on nothing
